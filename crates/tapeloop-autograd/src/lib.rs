@@ -1,1 +1,20 @@
-//! Tensors and a tape.
+#![doc = "Tensors, a tape that records operations and walks back over them, and the kernels below."]
+
+mod composed;
+mod element;
+pub mod gradcheck;
+#[doc(hidden)]
+pub mod kernels;
+pub mod ops;
+mod shape;
+mod tape;
+mod tensor;
+
+pub use element::{Element, Item};
+pub use kernels::threads::Threads;
+pub use ops::{Op, Run};
+pub use shape::{Shape, ShapeError, ShapeResult};
+pub use tape::{Anomaly, Backward, Gradients, Graph, GraphNode, Operand, Param, ParamId, Phase, Tape, Var};
+pub use tensor::random::Rng;
+pub use tensor::views::{Slice, s};
+pub use tensor::{Nested, Tensor};

@@ -1,0 +1,1 @@
+//! What is made of operations: plain methods, with no derivative of their own to get wrong.

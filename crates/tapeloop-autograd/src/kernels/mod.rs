@@ -1,0 +1,8 @@
+//! Loops over slices. They know no tensors; all `unsafe` of the crate is here.
+
+pub mod dispatch;
+pub(crate) mod elementwise;
+pub mod gemm;
+pub mod math;
+pub mod reduce;
+pub mod threads;

@@ -1,0 +1,177 @@
+//! Operations: one file each. The list below names them all.
+
+mod example;
+pub(crate) mod fold;
+mod operators;
+pub(crate) mod pointwise;
+mod run;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::element::Element;
+use crate::shape::{Shape, ShapeResult};
+use crate::tape::{Backward, Tape, Var};
+use crate::tensor::Tensor;
+
+pub use example::{Example, Sample};
+pub(crate) use example::{Examples, example};
+pub use run::Run;
+
+/// An operation on tensors: its shape rule, its value, its derivative.
+///
+/// Every built-in operation is one, and so is a user's own:
+///
+/// ```
+/// use tapeloop_autograd::{Backward, Op, Run, Shape, ShapeResult, Tape, Tensor};
+///
+/// /// y = x³, dy/dx = 3x²
+/// #[derive(Debug)]
+/// struct Cube;
+///
+/// impl Op<f64> for Cube {
+///     fn name(&self) -> &'static str {
+///         "cube"
+///     }
+///     fn shape(&self, inputs: &[&Shape]) -> ShapeResult {
+///         Ok(inputs[0].clone())
+///     }
+///     fn forward(&self, inputs: &[&Tensor<f64>], _: &mut Run<'_, f64>) -> Tensor<f64> {
+///         inputs[0].map(|x| x * x * x)
+///     }
+///     fn vjp<'t>(&self, back: &mut Backward<'_, 't, f64>) {
+///         let x = back.input(0);
+///         back.give(0, |g| g * x * x * 3.0);
+///     }
+/// }
+///
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::from([2.0f64]));
+/// let y = tape.custom(Cube, &[x]);
+/// assert_eq!(y.sum_all().backward().wrt(x).unwrap().to_vec(), [12.0]);
+/// ```
+pub trait Op<T: Element>: fmt::Debug + Send + Sync {
+    /// The name, as in messages and graphs.
+    fn name(&self) -> &'static str;
+
+    /// The shape of the result.
+    ///
+    /// # Errors
+    /// If the operation cannot take inputs of these shapes.
+    fn shape(&self, inputs: &[&Shape]) -> ShapeResult;
+
+    /// The result. Inputs may be views with any strides.
+    fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T>;
+
+    /// The vector-Jacobian product: gives every input that needs one its cotangent, written in operations.
+    fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>);
+}
+
+impl<T: Element> Tape<T> {
+    /// Records a user's own operation.
+    ///
+    /// # Panics
+    /// As any operation: with its shape rule if the inputs do not fit.
+    #[track_caller]
+    pub fn custom<'t>(&'t self, op: impl Op<T> + 'static, inputs: &[Var<'t, T>]) -> Var<'t, T> {
+        self.apply(AnyOp::Custom(Arc::new(op)), inputs)
+    }
+}
+
+/// Writes the modules, the enum with its dispatch, and the table that tests, docs and benches read.
+macro_rules! ops {
+    (
+        differentiable { $( $(#[$doc:meta])* $group:ident { $($file:ident::$op:ident),* $(,)? } )* }
+        flat { $( $(#[$flat_doc:meta])* $flat_group:ident { $($flat_file:ident::$flat_op:ident),* $(,)? } )* }
+    ) => {
+        $( $(#[$doc])* pub(crate) mod $group { $( pub(crate) mod $file; )* } )*
+        $( $(#[$flat_doc])* pub(crate) mod $flat_group { $( pub(crate) mod $flat_file; )* } )*
+
+        /// Any operation. Built-in ones lie inside the node: recording them touches no heap.
+        #[derive(Clone, Debug)]
+        pub(crate) enum AnyOp<T: Element> {
+            $($( $op($group::$file::$op), )*)*
+            $($( $flat_op($flat_group::$flat_file::$flat_op), )*)*
+            Custom(Arc<dyn Op<T>>),
+        }
+
+        impl<T: Element> AnyOp<T> {
+            pub(crate) fn get(&self) -> &dyn Op<T> {
+                match self {
+                    $($( Self::$op(op) => op, )*)*
+                    $($( Self::$flat_op(op) => op, )*)*
+                    Self::Custom(op) => &**op,
+                }
+            }
+
+            /// Whether it is not in the list of operations without a derivative.
+            pub(crate) fn differentiable(&self) -> bool {
+                match self {
+                    $($( Self::$flat_op(_) => false, )*)*
+                    _ => true,
+                }
+            }
+        }
+
+        $($( impl<T: Element> From<$group::$file::$op> for AnyOp<T> {
+            fn from(op: $group::$file::$op) -> Self {
+                Self::$op(op)
+            }
+        } )*)*
+        $($( impl<T: Element> From<$flat_group::$flat_file::$flat_op> for AnyOp<T> {
+            fn from(op: $flat_group::$flat_file::$flat_op) -> Self {
+                Self::$flat_op(op)
+            }
+        } )*)*
+
+        /// Every operation with its examples, in the order of the list.
+        pub fn catalogue<T: Element>() -> Vec<Entry<T>> {
+            vec![
+                $($( Entry {
+                    group: stringify!($group),
+                    file: stringify!($file),
+                    differentiable: true,
+                    examples: <$group::$file::$op as Examples>::examples::<T>(),
+                }, )*)*
+                $($( Entry {
+                    group: stringify!($flat_group),
+                    file: stringify!($flat_file),
+                    differentiable: false,
+                    examples: <$flat_group::$flat_file::$flat_op as Examples>::examples::<T>(),
+                }, )*)*
+            ]
+        }
+    };
+}
+
+/// A row of the [`catalogue`].
+#[derive(Clone, Debug)]
+pub struct Entry<T: Element> {
+    /// The folder of its file.
+    pub group: &'static str,
+    /// The name of its file.
+    pub file: &'static str,
+    /// Whether it has a derivative that is not zero everywhere.
+    pub differentiable: bool,
+    /// Calls that show it, and that tests check.
+    pub examples: Vec<Example<T>>,
+}
+
+ops! {
+    differentiable {
+        /// Elementwise arithmetic, with broadcasting.
+        arithmetic { add::Add, affine::Affine, div::Div, mul::Mul, square::Square, sub::Sub }
+        /// Elementwise functions.
+        function { exp::Exp, sigmoid::Sigmoid, tanh::Tanh }
+        /// Reductions.
+        reduce { sum::Sum, sum_to::SumTo }
+        /// Other shapes of the same elements.
+        shape { broadcast_to::BroadcastTo, permute::Permute, place::Place, reshape::Reshape, slice::Slice }
+        /// Linear algebra.
+        linalg { matmul::Matmul }
+    }
+    flat {
+        /// Elementwise functions that are constant almost everywhere.
+        step { floor::Floor }
+    }
+}

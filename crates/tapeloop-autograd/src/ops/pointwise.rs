@@ -1,0 +1,44 @@
+//! Operations that work element by element.
+
+use crate::element::Element;
+use crate::kernels::elementwise::{self, Strided};
+use crate::ops::Run;
+use crate::shape::Dims;
+use crate::tensor::Tensor;
+
+/// A function of N numbers. The same code serves scalars and, inlined into a loop, vectors: it must be
+/// `#[inline(always)]`, and free of branches where it is to be fast.
+pub(crate) trait Pointwise<const N: usize>: Copy + Send + Sync {
+    fn call<T: Element>(self, x: [T; N]) -> T;
+}
+
+impl<T: Element> Run<'_, T> {
+    /// `f` of the inputs, broadcast to the result's shape.
+    pub(crate) fn pointwise<const N: usize>(&mut self, f: impl Pointwise<N>, inputs: &[&Tensor<T>]) -> Tensor<T> {
+        let mut out = self.output();
+        let strides: [Dims; N] = std::array::from_fn(|k| inputs[k].broadcast_strides(self.shape));
+        let views = std::array::from_fn(|k| Strided { data: inputs[k].storage(), strides: &strides[k] });
+        elementwise::pointwise(f, views, self.shape, out.as_mut_slice(), self.threads);
+        out
+    }
+}
+
+/// The parts of an [`Op`](crate::ops::Op) that all pointwise operations share.
+macro_rules! pointwise {
+    ($name:literal) => {
+        fn name(&self) -> &'static str {
+            $name
+        }
+        fn shape(&self, inputs: &[&$crate::shape::Shape]) -> $crate::shape::ShapeResult {
+            $crate::shape::rule::broadcast($name, inputs)
+        }
+        fn forward(
+            &self,
+            inputs: &[&$crate::tensor::Tensor<T>],
+            run: &mut $crate::ops::Run<'_, T>,
+        ) -> $crate::tensor::Tensor<T> {
+            run.pointwise(*self, inputs)
+        }
+    };
+}
+pub(crate) use pointwise;

@@ -1,0 +1,340 @@
+//! A tape records operations in order and walks back over them.
+
+mod anomaly;
+mod backward;
+mod gradients;
+mod graph;
+mod operand;
+mod param;
+pub(crate) mod pool;
+mod var;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+
+use smallvec::SmallVec;
+
+use crate::element::Element;
+use crate::kernels::threads::Threads;
+use crate::ops::{AnyOp, Run};
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+
+pub use anomaly::{Anomaly, Phase};
+pub use backward::Backward;
+pub use gradients::Gradients;
+pub use graph::{Graph, GraphNode};
+pub use operand::Operand;
+pub use param::{Param, ParamId};
+pub use var::Var;
+
+use pool::Pool;
+
+/// A recording of operations on tensors.
+///
+/// Using a [`Var`] appends a node; nodes lie in the order of their recording, which is topological,
+/// so gradients need one loop over a vector: no recursion, no reference counts.
+///
+/// [`reset`](Self::reset) keeps all memory for the next step. A handle cannot outlive it:
+///
+/// ```compile_fail,E0502
+/// use tapeloop_autograd::{Tape, Tensor};
+/// let mut tape = Tape::new();
+/// let x = tape.leaf(Tensor::scalar(1.0f32));
+/// tape.reset();
+/// x.exp(); // `x` still borrows the tape: this does not compile
+/// ```
+///
+/// nor leave the tape it belongs to:
+///
+/// ```compile_fail,E0597
+/// use tapeloop_autograd::{Tape, Tensor};
+/// let escaped = {
+///     let tape = Tape::new();
+///     tape.leaf(Tensor::scalar(1.0f32))
+/// };
+/// escaped.exp(); // the tape is gone: this does not compile
+/// ```
+pub struct Tape<T: Element = f32> {
+    state: RefCell<State<T>>,
+    threads: Threads,
+}
+
+struct State<T: Element> {
+    nodes: Vec<Node<T>>,
+    params: HashMap<ParamId, u32>,
+    pool: Pool<T>,
+    recording: bool,
+    /// Set while walking back: what is recorded then belongs to the forward operation's line.
+    site: Option<Site>,
+    watching: bool,
+    anomaly: Option<Anomaly>,
+    /// The scratch of a backward pass, kept for its capacity.
+    cotangents: Vec<Option<Tensor<T>>>,
+    home: gradients::Home<T>,
+}
+
+#[derive(Clone, Copy)]
+struct Site {
+    op: &'static str,
+    at: &'static Location<'static>,
+}
+
+/// One recorded value. Constants and leaves have no operation.
+struct Node<T: Element> {
+    op: Option<AnyOp<T>>,
+    inputs: SmallVec<[u32; 4]>,
+    value: Tensor<T>,
+    needs_grad: bool,
+    at: &'static Location<'static>,
+}
+
+impl<T: Element> Default for Tape<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Element> Tape<T> {
+    /// An empty tape that uses every core.
+    pub fn new() -> Self {
+        Self::with_threads(Threads::shared())
+    }
+
+    /// An empty tape that works on `threads`. Results have the same bits for any number of them.
+    pub fn with_threads(threads: Threads) -> Self {
+        Self {
+            state: RefCell::new(State {
+                nodes: Vec::new(),
+                params: HashMap::new(),
+                pool: Pool::default(),
+                recording: true,
+                site: None,
+                watching: false,
+                anomaly: None,
+                cotangents: Vec::new(),
+                home: gradients::Home::default(),
+            }),
+            threads,
+        }
+    }
+
+    /// A tape that keeps values only: for inference, nothing is remembered for a backward pass.
+    pub fn inference() -> Self {
+        let tape = Self::new();
+        tape.state.borrow_mut().recording = false;
+        tape
+    }
+
+    /// Forgets everything recorded and keeps the memory: buffers, nodes, tables.
+    pub fn reset(&mut self) {
+        self.truncate(0);
+        let state = self.state.get_mut();
+        state.params.clear();
+        state.site = None;
+        state.anomaly = None;
+    }
+
+    /// Records a step and walks back over it: resets the tape, calls `step` for a scalar, and returns its
+    /// value and the gradients of all parameters and leaves. Afterwards the tape holds nothing, so that
+    /// parameters can be changed in place.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Param, Tape, Tensor};
+    /// let w = Param::new(Tensor::from([3.0f32]));
+    /// let mut tape = Tape::new();
+    /// let (loss, gradients) = tape.value_and_grad(|tape| tape.param(&w).square().sum_all());
+    /// assert_eq!((loss, gradients.of(&w).unwrap().item()), (9.0, 6.0));
+    /// ```
+    ///
+    /// # Panics
+    /// If `step` returns more than one element.
+    #[track_caller]
+    pub fn value_and_grad(&mut self, step: impl for<'t> FnOnce(&'t Self) -> Var<'t, T>) -> (T, Gradients<T>) {
+        self.reset();
+        let (value, gradients) = {
+            let root = step(self);
+            (root.item(), root.backward())
+        };
+        let anomaly = self.anomaly();
+        self.reset();
+        self.state.get_mut().anomaly = anomaly;
+        (value, gradients)
+    }
+
+    /// A leaf: a value that gets a gradient.
+    #[track_caller]
+    pub fn leaf(&self, value: Tensor<T>) -> Var<'_, T> {
+        let recording = self.state.borrow().recording;
+        self.push(value, recording, Location::caller())
+    }
+
+    /// A value that gets no gradient.
+    #[track_caller]
+    pub fn constant(&self, value: Tensor<T>) -> Var<'_, T> {
+        self.push(value, false, Location::caller())
+    }
+
+    /// A scalar constant.
+    #[track_caller]
+    pub fn scalar(&self, value: f64) -> Var<'_, T> {
+        self.full(Shape::scalar(), value)
+    }
+
+    /// A constant with one value everywhere.
+    #[track_caller]
+    pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Var<'_, T> {
+        let mut tensor = self.state.borrow_mut().pool.take(&shape.into());
+        tensor.as_mut_slice().fill(T::from_f64(value));
+        self.constant(tensor)
+    }
+
+    /// A constant of 1 where `mask` is true and 0 elsewhere.
+    #[track_caller]
+    pub fn mask(&self, mask: &Tensor<bool>) -> Var<'_, T> {
+        self.constant(mask.map(|keep| if keep { T::ONE } else { T::ZERO }))
+    }
+
+    /// The leaf of a parameter: the same one however often it is used on this tape.
+    #[track_caller]
+    pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
+        if let Some(&index) = self.state.borrow().params.get(&param.id()) {
+            return Var { tape: self, index };
+        }
+        let needs_grad = param.trainable() && self.state.borrow().recording;
+        let leaf = self.push(param.value().clone(), needs_grad, Location::caller());
+        self.state.borrow_mut().params.insert(param.id(), leaf.index);
+        leaf
+    }
+
+    /// Calls `f` with recording off: what it computes gets no gradient.
+    pub fn no_grad<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.with_recording(false, f)
+    }
+
+    /// Calls `f` with recording on, whatever it was.
+    pub(crate) fn recorded<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.with_recording(true, f)
+    }
+
+    fn with_recording<R>(&self, recording: bool, f: impl FnOnce() -> R) -> R {
+        struct Restore<'a, T: Element>(&'a Tape<T>, bool);
+        impl<T: Element> Drop for Restore<'_, T> {
+            fn drop(&mut self) {
+                self.0.state.borrow_mut().recording = self.1;
+            }
+        }
+        let before = std::mem::replace(&mut self.state.borrow_mut().recording, recording);
+        let _restore = Restore(self, before);
+        f()
+    }
+
+    /// Whether operations are remembered for a backward pass.
+    pub fn is_recording(&self) -> bool {
+        self.state.borrow().recording
+    }
+
+    /// The number of recorded values.
+    pub fn len(&self) -> usize {
+        self.state.borrow().nodes.len()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of all recorded values and of the buffers waiting to be used again.
+    pub fn bytes(&self) -> usize {
+        let state = self.state.borrow();
+        state.nodes.iter().map(|node| node.value.bytes()).sum::<usize>() + state.pool.bytes()
+    }
+
+    /// The threads this tape works on.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    /// Records `op` on `inputs`. This is how every operation, built in or a user's own, comes onto a tape.
+    ///
+    /// # Panics
+    /// With the operation's shape rule if the inputs' shapes do not fit; if an input belongs to another
+    /// tape; if there are more than `u32::MAX` values.
+    #[track_caller]
+    pub(crate) fn apply<'t>(&'t self, op: impl Into<AnyOp<T>>, inputs: &[Var<'t, T>]) -> Var<'t, T> {
+        let op = op.into();
+        let at = Location::caller();
+        for input in inputs {
+            assert!(
+                std::ptr::eq(input.tape, self),
+                "{}: its inputs live on different tapes; record both on one, or pass the value on",
+                op.get().name()
+            );
+        }
+        let mut state = self.state.borrow_mut();
+        let value = {
+            let State { nodes, pool, .. } = &mut *state;
+            let values: SmallVec<[&Tensor<T>; 4]> = inputs.iter().map(|x| &nodes[x.index as usize].value).collect();
+            let shapes: SmallVec<[&Shape; 4]> = values.iter().map(|value| value.shape()).collect();
+            let shape = match op.get().shape(&shapes) {
+                Ok(shape) => shape,
+                Err(error) => panic!("{error}"),
+            };
+            let value = op.get().forward(&values, &mut Run { pool, threads: &self.threads, shape: &shape });
+            assert!(
+                value.shape() == &shape,
+                "{}: its shape rule said {shape}, its result has {}",
+                op.get().name(),
+                value.shape()
+            );
+            value
+        };
+        if state.watching {
+            state.watch(&op, inputs, &value, at);
+        }
+        if !state.recording {
+            return self.append(&mut state, None, SmallVec::new(), value, false, at);
+        }
+        let indices: SmallVec<[u32; 4]> = inputs.iter().map(|x| x.index).collect();
+        let needs_grad = op.differentiable() && indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
+        self.append(&mut state, Some(op), indices, value, needs_grad, at)
+    }
+
+    /// Appends a value without an operation.
+    fn push(&self, value: Tensor<T>, needs_grad: bool, at: &'static Location<'static>) -> Var<'_, T> {
+        self.append(&mut self.state.borrow_mut(), None, SmallVec::new(), value, needs_grad, at)
+    }
+
+    fn append(
+        &self,
+        state: &mut State<T>,
+        op: Option<AnyOp<T>>,
+        inputs: SmallVec<[u32; 4]>,
+        value: Tensor<T>,
+        needs_grad: bool,
+        at: &'static Location<'static>,
+    ) -> Var<'_, T> {
+        let index = u32::try_from(state.nodes.len()).expect("a tape holds at most 2^32 values");
+        let at = state.site.map_or(at, |site| site.at);
+        state.nodes.push(Node { op, inputs, value, needs_grad, at });
+        Var { tape: self, index }
+    }
+
+    /// Forgets all nodes from `len` on and takes their buffers back.
+    fn truncate(&self, len: usize) {
+        let mut state = self.state.borrow_mut();
+        let State { nodes, pool, home, .. } = &mut *state;
+        home.collect(pool);
+        for node in nodes.drain(len..) {
+            pool.give(node.value);
+        }
+    }
+}
+
+impl<T: Element> fmt::Debug for Tape<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tape({} values, {} bytes)", self.len(), self.bytes())
+    }
+}

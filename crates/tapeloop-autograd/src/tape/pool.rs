@@ -1,0 +1,74 @@
+//! Buffers that are used again.
+
+use std::sync::Arc;
+
+use crate::element::Element;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::tensor::buffer::Buffer;
+
+/// Free buffers by size class, four classes to an octave, so at most a quarter of a buffer is unused.
+///
+/// The reference count travels with the buffer: taking and giving back touch no allocator.
+#[derive(Debug, Default)]
+pub(crate) struct Pool<T> {
+    classes: Vec<Vec<Arc<Buffer<T>>>>,
+}
+
+const SMALLEST: usize = 16;
+
+/// The class of a length, and the length of that class.
+fn class(len: usize) -> (usize, usize) {
+    let len = len.max(SMALLEST);
+    let octave = len.ilog2() as usize;
+    let quarter = 1 << (octave - 2);
+    let steps = (len - (1 << octave)).div_ceil(quarter);
+    (4 * (octave - 4) + steps, (1 << octave) + steps * quarter)
+}
+
+impl<T: Element> Pool<T> {
+    /// A dense tensor nobody else holds; its elements are whatever was left there.
+    pub(crate) fn take(&mut self, shape: &Shape) -> Tensor<T> {
+        let (class, len) = class(shape.size());
+        let free = self.classes.get_mut(class).and_then(Vec::pop);
+        let mut buffer = free.unwrap_or_else(|| Arc::new(Buffer::zeroed(len, true)));
+        if cfg!(debug_assertions) {
+            // What an operation forgets to write shows.
+            Arc::get_mut(&mut buffer).expect("a free buffer has one owner").as_mut_slice().fill(T::NAN);
+        }
+        Tensor::dense(shape.clone(), buffer)
+    }
+
+    /// Takes back the buffer of a tensor that is no longer needed, if nobody else holds it.
+    pub(crate) fn give(&mut self, mut tensor: Tensor<T>) {
+        if tensor.data.pooled() && Arc::get_mut(&mut tensor.data).is_some() {
+            let (class, _) = class(tensor.data.len());
+            if self.classes.len() <= class {
+                self.classes.resize_with(class + 1, Vec::new);
+            }
+            self.classes[class].push(tensor.data);
+        }
+    }
+
+    /// Bytes of the free buffers.
+    pub(crate) fn bytes(&self) -> usize {
+        self.classes.iter().flatten().map(|buffer| buffer.len() * size_of::<T>()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_their_lengths() {
+        let mut last = 0;
+        for len in 1..100_000 {
+            let (index, size) = class(len);
+            assert!(size >= len && size <= (len + len / 4 + 1).max(SMALLEST), "{len} got {size}");
+            assert_eq!(class(size), (index, size), "a class must contain its own length");
+            assert!(index >= last);
+            last = index;
+        }
+    }
+}
