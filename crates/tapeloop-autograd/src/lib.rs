@@ -5,6 +5,7 @@ mod element;
 pub mod gradcheck;
 #[doc(hidden)]
 pub mod kernels;
+mod module;
 pub mod ops;
 mod shape;
 mod tape;
@@ -12,6 +13,7 @@ mod tensor;
 
 pub use element::{Element, Item};
 pub use kernels::threads::Threads;
+pub use module::{Module, Path};
 pub use ops::{Op, Run};
 pub use shape::{Shape, ShapeError, ShapeResult};
 pub use tape::{Anomaly, Backward, Gradients, Graph, GraphNode, Operand, Param, ParamId, Phase, Tape, Var};
