@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Rem, Sub, SubAssign};
 
-use crate::kernels::{gemm::Gemm, math, reduce::Reduce};
+use crate::kernels::{gemm::Gemm, math};
 
 mod sealed {
     pub trait Sealed {}
@@ -41,7 +41,6 @@ impl Item for bool {
 pub trait Element:
     Item
     + Gemm
-    + Reduce
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

@@ -1,30 +1,582 @@
-//! stub
+//! Matrix products: packed panels and a register tile per kind of vector.
+//!
+//! Every element of the result is one chain of fused multiply-adds over k, ascending, whatever the shapes
+//! around it, the blocking, the vectors or the threads: the same numbers give the same bits. Where a machine
+//! has no fused multiply-add, `matrixmultiply` computes the product instead.
+//!
+//! Packing buffers belong to the thread and are used again: a product allocates nothing once they have grown.
+
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
+use super::dispatch::{Isa, Kernel, isa, with_simd};
 use super::threads::Threads;
-pub trait Gemm {}
-impl Gemm for f32 {}
-impl Gemm for f64 {}
+use crate::element::Element;
+
+/// A matrix to read: element (i, j) lies at i · `row_stride` + j · `col_stride`.
+#[derive(Clone, Copy, Debug)]
 pub struct Mat<'a, T> {
+    /// The elements, from the first one on.
     pub data: &'a [T],
+    /// Distance of neighbours in a column.
     pub row_stride: usize,
+    /// Distance of neighbours in a row.
     pub col_stride: usize,
 }
-pub fn gemm<T: crate::Element>(
+
+impl<T> Mat<'_, T> {
+    fn transposed(self) -> Self {
+        Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+
+    /// Whether every element of a `rows` × `cols` matrix is inside the data.
+    fn holds(&self, rows: usize, cols: usize) -> bool {
+        rows == 0 || cols == 0 || (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len()
+    }
+}
+
+/// The packing buffers of a thread, for A and for B.
+type Scratch<T> = LocalKey<RefCell<[Vec<T>; 2]>>;
+
+/// An element type with matrix products.
+pub trait Gemm: Sized + 'static {
+    #[doc(hidden)]
+    fn scratch() -> &'static Scratch<Self>;
+    #[doc(hidden)]
+    fn tile() -> Option<Tile<Self>>;
+    #[doc(hidden)]
+    fn portable(m: usize, k: usize, n: usize, a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool, c: &mut [Self]);
+}
+
+/// A microkernel: a tile of `mr` × `nr` results, from panels of A (k × `mr`) and B (k × `nr`).
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Tile<T> {
+    mr: usize,
+    nr: usize,
+    /// `run(k, a, b, c, stride, load)`: C += A B, or C = A B without `load`.
+    ///
+    /// # Safety
+    /// The machine must have the tile's vectors; `a` must hold k · mr elements, `b` k · nr, and `c` must be
+    /// valid for `mr` rows of `nr` at distance `stride`.
+    run: unsafe fn(usize, *const T, *const T, *mut T, usize, bool),
+}
+
+/// The depth of a panel: with it a tile's panels lie in the first cache.
+const KC: usize = 256;
+/// Elements of a packed block of A, and of B.
+const BLOCK_A: usize = 1 << 15;
+const BLOCK_B: usize = 1 << 17;
+/// The widest tile.
+const LARGEST: usize = 8 * 48;
+/// Products below this many multiplications are not worth a second thread.
+const PARALLEL: usize = 1 << 17;
+
+/// C = A B, or C += A B with `accumulate`: A is m × k, B is k × n, C is m × n, dense and row-major.
+///
+/// # Panics
+/// If a matrix does not hold its elements.
+pub fn gemm<T: Element>(
     m: usize,
     k: usize,
     n: usize,
-    a: Mat<T>,
-    b: Mat<T>,
-    acc: bool,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
     c: &mut [T],
-    _: &Threads,
+    threads: &Threads,
 ) {
-    for i in 0..m {
-        for j in 0..n {
-            let mut s = if acc { c[i * n + j] } else { T::ZERO };
-            for l in 0..k {
-                s = a.data[i * a.row_stride + l * a.col_stride].mul_add(b.data[l * b.row_stride + j * b.col_stride], s);
-            }
-            c[i * n + j] = s;
+    assert!(a.holds(m, k) && b.holds(k, n) && c.len() == m * n, "gemm: a matrix is too short");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let Some(tile) = T::tile() else {
+        return T::portable(m, k, n, a, b, accumulate, c);
+    };
+    if m <= 2 && b.col_stride == 1 {
+        for (i, row) in c.chunks_mut(n).enumerate() {
+            let a = Mat { data: a.data.get(i * a.row_stride..).unwrap_or_default(), ..a };
+            with_simd(RowTimesMatrix { k, a, b, accumulate, c: row });
         }
+        return;
+    }
+    let c = Out { start: c.as_mut_ptr(), row_stride: n, col_stride: 1 };
+    // A narrow result fills the wide side of a tile when it is transposed.
+    let wide = n >= m || n >= tile.nr;
+    let (m, n, a, b, c) = if wide { (m, n, a, b, c) } else { (n, m, b.transposed(), a.transposed(), c.transposed()) };
+    // Rows or columns are split, in whole tiles: sizes decide how, the number of threads does not matter.
+    let parts = if m * n * k.max(1) < PARALLEL { 1 } else { threads.count() };
+    let by_rows = m.div_ceil(tile.mr) >= n.div_ceil(tile.nr);
+    let (length, unit) = if by_rows { (m, tile.mr) } else { (n, tile.nr) };
+    let share = length.div_ceil(unit).div_ceil(parts) * unit;
+    threads.run(length.div_ceil(share), &|part| {
+        let (from, to) = (part * share, ((part + 1) * share).min(length));
+        let job = if by_rows {
+            let a = Mat { data: a.data.get(from * a.row_stride..).unwrap_or_default(), ..a };
+            Job { m: to - from, k, n, a, b, c: c.at(from, 0), accumulate, tile }
+        } else {
+            let b = Mat { data: b.data.get(from * b.col_stride..).unwrap_or_default(), ..b };
+            Job { m, k, n: to - from, a, b, c: c.at(0, from), accumulate, tile }
+        };
+        T::scratch().with_borrow_mut(|[pack_a, pack_b]| job.run(pack_a, pack_b));
+    });
+}
+
+/// Where results go.
+struct Out<T> {
+    start: *mut T,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<T> Clone for Out<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Out<T> {}
+// SAFETY: parts of a product write disjoint elements.
+unsafe impl<T: Send> Sync for Out<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Out<T> {}
+
+impl<T> Out<T> {
+    fn at(self, i: usize, j: usize) -> Self {
+        Self { start: self.start.wrapping_add(i * self.row_stride + j * self.col_stride), ..self }
+    }
+
+    fn transposed(self) -> Self {
+        Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+}
+
+/// One thread's part of a product.
+struct Job<'a, T> {
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Mat<'a, T>,
+    b: Mat<'a, T>,
+    c: Out<T>,
+    accumulate: bool,
+    tile: Tile<T>,
+}
+
+impl<T: Element> Job<'_, T> {
+    fn run(&self, pack_a: &mut Vec<T>, pack_b: &mut Vec<T>) {
+        let Tile { mr, nr, .. } = self.tile;
+        let depth = self.k.clamp(1, KC);
+        let rows = (BLOCK_A / depth).next_multiple_of(mr).min(self.m.next_multiple_of(mr));
+        let cols = (BLOCK_B / depth).next_multiple_of(nr).min(self.n.next_multiple_of(nr));
+        grow(pack_a, rows * depth);
+        grow(pack_b, cols * depth);
+        for j in (0..self.n).step_by(cols) {
+            let n = cols.min(self.n - j);
+            // Also for k = 0 there is one pass, which writes the zeros.
+            for l in (0..self.k.max(1)).step_by(KC) {
+                let k = KC.min(self.k - l);
+                let b = Mat { data: rest(self.b.data, l * self.b.row_stride + j * self.b.col_stride), ..self.b };
+                pack(k, n, b.transposed(), nr, pack_b);
+                for i in (0..self.m).step_by(rows) {
+                    let m = rows.min(self.m - i);
+                    let a = Mat { data: rest(self.a.data, i * self.a.row_stride + l * self.a.col_stride), ..self.a };
+                    pack(k, m, a, mr, pack_a);
+                    self.block(m, k, n, pack_a, pack_b, self.c.at(i, j), self.accumulate || l > 0);
+                }
+            }
+        }
+    }
+
+    fn block(&self, m: usize, k: usize, n: usize, a: &[T], b: &[T], c: Out<T>, load: bool) {
+        let Tile { mr, nr, run } = self.tile;
+        let mut edge = [T::ZERO; LARGEST];
+        for (j, b) in (0..n).step_by(nr).zip(b.chunks(nr * k.max(1))) {
+            let width = nr.min(n - j);
+            for (i, a) in (0..m).step_by(mr).zip(a.chunks(mr * k.max(1))) {
+                let height = mr.min(m - i);
+                let c = c.at(i, j);
+                let (a, b) = (a.as_ptr(), b.as_ptr());
+                if width == nr && height == mr && c.col_stride == 1 {
+                    // SAFETY: `tile` gave a kernel this machine has; the panels hold k · mr and k · nr elements,
+                    // and the whole tile lies inside C.
+                    unsafe { run(k, a, b, c.start, c.row_stride, load) };
+                    continue;
+                }
+                if load {
+                    for (i, row) in edge.chunks_mut(nr).take(height).enumerate() {
+                        for (j, x) in row.iter_mut().take(width).enumerate() {
+                            // SAFETY: i < height, j < width: inside C.
+                            *x = unsafe { *c.at(i, j).start };
+                        }
+                    }
+                }
+                // SAFETY: as above; `edge` holds a whole tile.
+                unsafe { run(k, a, b, edge.as_mut_ptr(), nr, load) };
+                for (i, row) in edge.chunks(nr).take(height).enumerate() {
+                    for (j, &x) in row.iter().take(width).enumerate() {
+                        // SAFETY: i < height, j < width: inside C, and in no other part.
+                        unsafe { *c.at(i, j).start = x };
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rest<T>(data: &[T], from: usize) -> &[T] {
+    data.get(from..).unwrap_or_default()
+}
+
+fn grow<T: Element>(buffer: &mut Vec<T>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, T::ZERO);
+    }
+}
+
+/// Panels of `width` rows of `x` (rows × k), each k × `width`, the last one filled with zeros.
+fn pack<T: Element>(k: usize, rows: usize, x: Mat<'_, T>, width: usize, out: &mut [T]) {
+    if k == 0 {
+        return;
+    }
+    for (panel, out) in out.chunks_mut(k * width).take(rows.div_ceil(width)).enumerate() {
+        let first = panel * width;
+        let count = width.min(rows - first);
+        if x.row_stride == 1 {
+            for (l, line) in out.chunks_mut(width).enumerate() {
+                let start = first + l * x.col_stride;
+                line[..count].copy_from_slice(&x.data[start..start + count]);
+                line[count..].fill(T::ZERO);
+            }
+        } else {
+            if count < width {
+                out.fill(T::ZERO);
+            }
+            for i in 0..count {
+                let row = &x.data[(first + i) * x.row_stride..];
+                for (l, line) in out.chunks_mut(width).enumerate() {
+                    line[i] = row[l * x.col_stride];
+                }
+            }
+        }
+    }
+}
+
+/// One row: c = a B, a row of B at a time.
+struct RowTimesMatrix<'a, T> {
+    k: usize,
+    a: Mat<'a, T>,
+    b: Mat<'a, T>,
+    accumulate: bool,
+    c: &'a mut [T],
+}
+
+impl<T: Element> Kernel for RowTimesMatrix<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        const STRIP: usize = 64;
+        let n = self.c.len();
+        for (j, c) in (0..n).step_by(STRIP).zip(self.c.chunks_mut(STRIP)) {
+            let mut sum = [T::ZERO; STRIP];
+            if self.accumulate {
+                sum[..c.len()].copy_from_slice(c);
+            }
+            if c.len() == STRIP {
+                for l in 0..self.k {
+                    let x = self.a.data[l * self.a.col_stride];
+                    let row = &self.b.data[l * self.b.row_stride + j..][..STRIP];
+                    for i in 0..STRIP {
+                        sum[i] = x.mul_add(row[i], sum[i]);
+                    }
+                }
+            } else {
+                for l in 0..self.k {
+                    let x = self.a.data[l * self.a.col_stride];
+                    let row = &self.b.data[l * self.b.row_stride + j..][..c.len()];
+                    for (sum, &b) in sum.iter_mut().zip(row) {
+                        *sum = x.mul_add(b, *sum);
+                    }
+                }
+            }
+            c.copy_from_slice(&sum[..c.len()]);
+        }
+    }
+}
+
+/// A vector of `LANES` elements.
+///
+/// # Safety
+/// Its functions need the instructions it is named after, and pointers valid for `LANES` elements.
+trait Vector: Copy {
+    type Item;
+    const LANES: usize;
+    unsafe fn splat(x: Self::Item) -> Self;
+    unsafe fn load(from: *const Self::Item) -> Self;
+    unsafe fn store(self, to: *mut Self::Item);
+    unsafe fn fma(self, b: Self, c: Self) -> Self;
+}
+
+macro_rules! vector {
+    ($name:ident($raw:ty), $item:ty, $lanes:literal, $splat:expr, $load:expr, $store:expr, $fma:expr) => {
+        #[derive(Clone, Copy)]
+        struct $name($raw);
+        impl Vector for $name {
+            type Item = $item;
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn splat(x: $item) -> Self {
+                // SAFETY: the caller has the instructions.
+                Self(unsafe { $splat(x) })
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $item) -> Self {
+                // SAFETY: the caller has the instructions and a valid pointer.
+                Self(unsafe { $load(from) })
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $item) {
+                // SAFETY: the caller has the instructions and a valid pointer.
+                unsafe { $store(to, self.0) }
+            }
+            #[inline(always)]
+            unsafe fn fma(self, b: Self, c: Self) -> Self {
+                // SAFETY: the caller has the instructions.
+                Self(unsafe { $fma(self.0, b.0, c.0) })
+            }
+        }
+    };
+}
+
+/// The tile of `MR` rows of `NV` vectors, in registers over all of k.
+///
+/// # Safety
+/// As for [`Tile::run`].
+#[inline(always)]
+unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(
+    k: usize,
+    mut a: *const V::Item,
+    mut b: *const V::Item,
+    c: *mut V::Item,
+    stride: usize,
+    load: bool,
+) where
+    V::Item: Element,
+{
+    // SAFETY: the caller answers for the instructions and all pointers: a advances k times by MR, b by NR, and
+    // c is touched in MR rows of NR elements.
+    unsafe {
+        let mut sums = [[V::splat(V::Item::ZERO); NV]; MR];
+        if load {
+            for (i, row) in sums.iter_mut().enumerate() {
+                for (j, sum) in row.iter_mut().enumerate() {
+                    *sum = V::load(c.add(i * stride + j * V::LANES));
+                }
+            }
+        }
+        for _ in 0..k {
+            let mut columns = [V::splat(V::Item::ZERO); NV];
+            for (j, column) in columns.iter_mut().enumerate() {
+                *column = V::load(b.add(j * V::LANES));
+            }
+            for (i, row) in sums.iter_mut().enumerate() {
+                let x = V::splat(*a.add(i));
+                for (sum, &column) in row.iter_mut().zip(&columns) {
+                    *sum = x.fma(column, *sum);
+                }
+            }
+            a = a.add(MR);
+            b = b.add(NV * V::LANES);
+        }
+        for (i, row) in sums.iter().enumerate() {
+            for (j, sum) in row.iter().enumerate() {
+                sum.store(c.add(i * stride + j * V::LANES));
+            }
+        }
+    }
+}
+
+macro_rules! microkernel {
+    ($name:ident: $vector:ident of $item:ty, $features:literal, $mr:literal x $nv:literal) => {
+        /// # Safety
+        /// As for [`Tile::run`].
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name(
+            k: usize,
+            a: *const $item,
+            b: *const $item,
+            c: *mut $item,
+            stride: usize,
+            load: bool,
+        ) {
+            // SAFETY: passed on.
+            unsafe { tile::<$vector, $mr, $nv>(k, a, b, c, stride, load) }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Vector, tile};
+
+    vector!(F32x16(__m512), f32, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
+    vector!(F64x8(__m512d), f64, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd);
+    vector!(F32x8(__m256), f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
+    vector!(F64x4(__m256d), f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd);
+
+    microkernel!(avx512_f32: F32x16 of f32, "avx512f", 8 x 3);
+    microkernel!(avx512_f64: F64x8 of f64, "avx512f", 8 x 3);
+    microkernel!(avx2_f32: F32x8 of f32, "avx2,fma", 4 x 3);
+    microkernel!(avx2_f64: F64x4 of f64, "avx2,fma", 4 x 3);
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::{Vector, tile};
+
+    vector!(F32x4(float32x4_t), f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, |a, b, c| vfmaq_f32(c, a, b));
+    vector!(F64x2(float64x2_t), f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, |a, b, c| vfmaq_f64(c, a, b));
+
+    microkernel!(neon_f32: F32x4 of f32, "neon", 6 x 4);
+    microkernel!(neon_f64: F64x2 of f64, "neon", 6 x 4);
+}
+
+macro_rules! element {
+    ($t:ident, $multiply:path, { $($isa:pat => $tile:expr),* $(,)? }) => {
+        impl Gemm for $t {
+            fn scratch() -> &'static Scratch<Self> {
+                thread_local! {
+                    static BUFFERS: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+                }
+                &BUFFERS
+            }
+
+            fn tile() -> Option<Tile<Self>> {
+                match isa() {
+                    $($isa => $tile,)*
+                    _ => None,
+                }
+            }
+
+            fn portable(
+                m: usize,
+                k: usize,
+                n: usize,
+                a: Mat<'_, Self>,
+                b: Mat<'_, Self>,
+                accumulate: bool,
+                c: &mut [Self],
+            ) {
+                let beta = if accumulate { 1.0 } else { 0.0 };
+                let signed = |x: usize| x as isize;
+                // SAFETY: `gemm` has checked that every element of the three matrices exists.
+                unsafe {
+                    $multiply(
+                        m, k, n, 1.0,
+                        a.data.as_ptr(), signed(a.row_stride), signed(a.col_stride),
+                        b.data.as_ptr(), signed(b.row_stride), signed(b.col_stride),
+                        beta, c.as_mut_ptr(), signed(n), 1,
+                    );
+                }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+element!(f32, matrixmultiply::sgemm, {
+    Isa::Avx512 => Some(Tile { mr: 8, nr: 48, run: x86::avx512_f32 }),
+    Isa::Avx2 => Some(Tile { mr: 4, nr: 24, run: x86::avx2_f32 }),
+});
+#[cfg(target_arch = "x86_64")]
+element!(f64, matrixmultiply::dgemm, {
+    Isa::Avx512 => Some(Tile { mr: 8, nr: 24, run: x86::avx512_f64 }),
+    Isa::Avx2 => Some(Tile { mr: 4, nr: 12, run: x86::avx2_f64 }),
+});
+#[cfg(target_arch = "aarch64")]
+element!(f32, matrixmultiply::sgemm, { Isa::Neon => Some(Tile { mr: 6, nr: 16, run: arm::neon_f32 }) });
+#[cfg(target_arch = "aarch64")]
+element!(f64, matrixmultiply::dgemm, { Isa::Neon => Some(Tile { mr: 6, nr: 8, run: arm::neon_f64 }) });
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+element!(f32, matrixmultiply::sgemm, {});
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+element!(f64, matrixmultiply::dgemm, {});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::random::Rng;
+
+    fn random<T: Element>(len: usize, rng: &mut Rng) -> Vec<T> {
+        (0..len).map(|_| T::from_f64(rng.normal())).collect()
+    }
+
+    /// The chain every element must be.
+    fn chain<T: Element>(k: usize, n: usize, a: Mat<'_, T>, b: Mat<'_, T>, start: &[T]) -> Vec<T> {
+        let element = |i: usize, j: usize| {
+            (0..k).fold(start[i * n + j], |sum, l| {
+                a.data[i * a.row_stride + l * a.col_stride].mul_add(b.data[l * b.row_stride + j * b.col_stride], sum)
+            })
+        };
+        (0..start.len()).map(|e| element(e / n, e % n)).collect()
+    }
+
+    fn check<T: Element>(m: usize, k: usize, n: usize, rng: &mut Rng) {
+        let (a, b, old) = (random::<T>(m * k, rng), random::<T>(k * n, rng), random::<T>(m * n, rng));
+        let layouts = |rows, cols| [(cols, 1), (1, rows)];
+        for (ars, acs) in layouts(m, k) {
+            for (brs, bcs) in layouts(k, n) {
+                for accumulate in [false, true] {
+                    let a = Mat { data: &a, row_stride: ars, col_stride: acs };
+                    let b = Mat { data: &b, row_stride: brs, col_stride: bcs };
+                    let start = if accumulate { old.clone() } else { vec![T::ZERO; m * n] };
+                    let expected = chain(k, n, a, b, &start);
+                    for threads in [Threads::new(1), Threads::new(2), Threads::new(3)] {
+                        let mut c = if accumulate { old.clone() } else { vec![T::NAN; m * n] };
+                        gemm(m, k, n, a, b, accumulate, &mut c, &threads);
+                        assert!(c == expected, "{m}x{k}x{n} {accumulate} {threads:?}");
+                    }
+                    let mut c = old.clone();
+                    T::portable(m, k, n, a, b, accumulate, &mut c);
+                    for (x, y) in c.iter().zip(&expected) {
+                        let error = (*x - *y).abs().to_f64();
+                        let bound = T::EPSILON.to_f64() * 40.0 * (k as f64 + 4.0).sqrt() * 4.0;
+                        assert!(error < bound, "{m}x{k}x{n}: matrixmultiply says {x}, this says {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn equals_the_chain_bit_for_bit_and_matrixmultiply_nearly() {
+        if f32::tile().is_none() {
+            return;
+        }
+        let mut rng = Rng::new(1);
+        let sizes =
+            [(1, 1, 1), (1, 5, 70), (2, 9, 130), (3, 0, 4), (7, 3, 49), (8, 48, 48), (9, 300, 50), (70, 5, 1), (33, 257, 100)];
+        for (m, k, n) in sizes {
+            check::<f32>(m, k, n, &mut rng);
+            check::<f64>(m, k, n, &mut rng);
+        }
+    }
+
+    #[test]
+    fn blocks_larger_than_the_caches() {
+        if f32::tile().is_none() {
+            return;
+        }
+        let mut rng = Rng::new(2);
+        let (m, k, n) = (150, 600, 530);
+        let (a, b) = (random::<f32>(m * k, &mut rng), random::<f32>(k * n, &mut rng));
+        let a = Mat { data: &a, row_stride: k, col_stride: 1 };
+        let b = Mat { data: &b, row_stride: n, col_stride: 1 };
+        let mut c = vec![0.0; m * n];
+        gemm(m, k, n, a, b, false, &mut c, &Threads::new(2));
+        assert!(c == chain(k, n, a, b, &vec![0.0; m * n]));
     }
 }

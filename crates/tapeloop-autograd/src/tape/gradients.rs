@@ -89,7 +89,6 @@ impl<T: Element> Drop for Gradients<T> {
 
 /// Where dropped gradients wait for the tape they came from.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::type_complexity, reason = "a list of lists needs no name")]
 pub(super) struct Home<T: Element>(Arc<Mutex<Vec<Vec<Entry<T>>>>>);
 
 impl<T: Element> Home<T> {

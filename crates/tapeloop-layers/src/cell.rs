@@ -1,0 +1,88 @@
+//! A recurrent cell is one step. It knows no time, no masks, no direction.
+
+use smallvec::SmallVec;
+use tapeloop_autograd::{Element, Module, Shape, Var};
+
+/// What a cell carries from step to step, in the order its documentation states.
+pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
+
+/// One step of a recurrent network.
+///
+/// A cell of one's own needs the shapes of what it carries and a `step` in primitive operations; everything
+/// else (time, direction, sequences, carried states) comes from [`Rnn`](crate::Rnn).
+///
+/// ```
+/// use tapeloop_autograd::{Param, Rng, Shape, Tape, Tensor, Var, module};
+/// use tapeloop_layers::{Cell, Rnn, RnnOptions, State};
+///
+/// /// h′ = tanh(x W + h ∘ u)
+/// struct Independent {
+///     kernel: Param,
+///     recurrent: Param,
+/// }
+/// module!(Independent { kernel, recurrent });
+///
+/// impl Cell<f32> for Independent {
+///     fn input_size(&self) -> usize {
+///         self.kernel.value().shape()[0]
+///     }
+///     fn state_shapes(&self) -> Vec<Shape> {
+///         vec![self.recurrent.value().shape().clone()]
+///     }
+///     fn step<'t>(&self, x: Var<'t, f32>, state: &[Var<'t, f32>]) -> State<'t, f32> {
+///         let h = state[0];
+///         [(x.matmul(&self.kernel) + h * &self.recurrent).tanh()].into_iter().collect()
+///     }
+/// }
+///
+/// let mut rng = Rng::new(0);
+/// let cell = Independent {
+///     kernel: Param::new(Tensor::normal([3, 4], 0.0, 0.5, &mut rng)),
+///     recurrent: Param::new(Tensor::uniform([4], -1.0, 1.0, &mut rng)),
+/// };
+/// let rnn = Rnn::new(cell, RnnOptions::default());
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::normal([2, 5, 3], 0.0, 1.0, &mut rng)); // batch, time, features
+/// assert_eq!(rnn.run(x, None).output.shape(), [2, 4]);
+/// ```
+pub trait Cell<T: Element>: Module<T> + Send {
+    /// The number of input features.
+    fn input_size(&self) -> usize;
+
+    /// The shapes of what is carried, without the batch axis.
+    fn state_shapes(&self) -> Vec<Shape>;
+
+    /// One step: `x` is (batch, features), each state (batch, …) in the order of
+    /// [`state_shapes`](Self::state_shapes). Returns the next states in the same order.
+    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T>;
+
+    /// The step's output, from its input and the next states: the first of them, unless the cell says
+    /// otherwise.
+    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
+        let _ = x;
+        state[0]
+    }
+
+    /// The shape of the output, without the batch axis.
+    fn output_shape(&self) -> Shape {
+        self.state_shapes().swap_remove(0)
+    }
+}
+
+impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
+    fn input_size(&self) -> usize {
+        (**self).input_size()
+    }
+    fn state_shapes(&self) -> Vec<Shape> {
+        (**self).state_shapes()
+    }
+    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
+        (**self).step(x, state)
+    }
+    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
+        (**self).output(x, state)
+    }
+    fn output_shape(&self) -> Shape {
+        (**self).output_shape()
+    }
+}

@@ -1,0 +1,206 @@
+//! The driver: everything a recurrent layer does besides its step.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tapeloop_autograd::{Element, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Var};
+
+use crate::model::{Layer, Pass};
+use crate::{Cell, Error, State};
+
+/// How a recurrent layer runs over time. Keras' names and defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RnnOptions {
+    /// Every step's output instead of the last one's.
+    pub return_sequences: bool,
+    /// The last states after the output, from [`Rnn::call`].
+    pub return_state: bool,
+    /// From the last step to the first; outputs are in the order of processing.
+    pub go_backwards: bool,
+    /// Each call starts from the states the last one ended with, as constants: gradients end at the call.
+    pub stateful: bool,
+}
+
+/// A cell repeated over time.
+///
+/// Input is (batch, time, features). Any length of time is accepted, 0 included; the initial states are zeros
+/// unless they are given.
+pub struct Rnn<T: Element, C> {
+    cell: C,
+    options: RnnOptions,
+    /// What a stateful layer carries from call to call: values, never a tape.
+    carried: Mutex<Option<SmallVec<[Tensor<T>; 2]>>>,
+}
+
+/// What a recurrent layer returns.
+#[derive(Clone, Debug)]
+pub struct RnnOutput<'t, T: Element> {
+    /// (batch, units), or (batch, time, units) with `return_sequences`.
+    pub output: Var<'t, T>,
+    /// The states after the last step.
+    pub state: State<'t, T>,
+}
+
+impl<T: Element, C: Cell<T>> Rnn<T, C> {
+    /// A layer that repeats `cell`.
+    pub fn new(cell: C, options: RnnOptions) -> Self {
+        Self { cell, options, carried: Mutex::new(None) }
+    }
+
+    /// The cell.
+    pub fn cell(&self) -> &C {
+        &self.cell
+    }
+
+    /// The cell, to change its weights.
+    pub fn cell_mut(&mut self) -> &mut C {
+        &mut self.cell
+    }
+
+    /// How it runs over time.
+    pub fn options(&self) -> RnnOptions {
+        self.options
+    }
+
+    /// Zeros for every state.
+    pub fn zero_state<'t>(&self, tape: &'t Tape<T>, batch: usize) -> State<'t, T> {
+        let shape = |state: &Shape| [batch].iter().chain(state.iter()).copied().collect::<Shape>();
+        self.cell.state_shapes().iter().map(|state| tape.full(shape(state), 0.0)).collect()
+    }
+
+    /// Runs over `x`, (batch, time, features), from `initial` states: the given ones, else what a stateful
+    /// layer carries, else zeros.
+    ///
+    /// # Panics
+    /// If `x` is not (batch, time, features) of this cell, or a state has another shape than (batch, …).
+    #[track_caller]
+    pub fn run<'t>(&self, x: Var<'t, T>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
+        let shape = x.shape();
+        if let Err(error) = self.check(&shape) {
+            panic!("{error}");
+        }
+        let (batch, time) = (shape[0], shape[1]);
+        let mut state = self.start(x.tape(), batch, initial);
+        let mut outputs = Vec::new();
+        let mut last = None;
+        for step in 0..time {
+            let t = if self.options.go_backwards { time - 1 - step } else { step };
+            let x = x.select(1, t);
+            state = self.cell.step(x, &state);
+            let output = self.cell.output(x, &state);
+            if self.options.return_sequences {
+                outputs.push(output);
+            }
+            last = Some(output);
+        }
+        if self.options.stateful {
+            let values = state.iter().map(|state| state.value()).collect();
+            *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
+        }
+        let zeros = |lead: &[usize]| {
+            let shape = lead.iter().chain(self.cell.output_shape().iter()).copied().collect::<Shape>();
+            x.tape().full(shape, 0.0)
+        };
+        let output = match (self.options.return_sequences, last) {
+            (true, Some(_)) => Var::stack(&outputs, 1),
+            (false, Some(last)) => last,
+            (true, None) => zeros(&[batch, 0]),
+            (false, None) => zeros(&[batch]),
+        };
+        RnnOutput { output, state }
+    }
+
+    /// As Keras returns it: the output, then with `return_state` the last states.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    #[track_caller]
+    pub fn call<'t>(&self, x: Var<'t, T>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
+        let RnnOutput { output, state } = self.run(x, initial);
+        let state = if self.options.return_state { state } else { State::new() };
+        std::iter::once(output).chain(state).collect()
+    }
+
+    /// Forgets what a stateful layer carries: the next call starts from zeros.
+    pub fn reset_state(&self) {
+        *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What a stateful layer carries to its next call.
+    pub fn carried_state(&self) -> Option<SmallVec<[Tensor<T>; 2]>> {
+        self.carried.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    #[track_caller]
+    fn start<'t>(&self, tape: &'t Tape<T>, batch: usize, initial: Option<&[Var<'t, T>]>) -> State<'t, T> {
+        let shapes = self.cell.state_shapes();
+        let state: State<'t, T> = match initial {
+            Some(initial) => initial.iter().copied().collect(),
+            None => match self.carried_state().filter(|_| self.options.stateful) {
+                Some(carried) => carried.into_iter().map(|value| tape.constant(value)).collect(),
+                None => return self.zero_state(tape, batch),
+            },
+        };
+        assert!(
+            state.len() == shapes.len(),
+            "rnn: the cell carries {} states and {} were given",
+            shapes.len(),
+            state.len()
+        );
+        for (k, (state, shape)) in state.iter().zip(&shapes).enumerate() {
+            let given = state.shape();
+            assert!(
+                given.first() == Some(&batch) && given[1..] == **shape,
+                "rnn: state {k} has shape {given}; it needs (batch {batch}, {shape})"
+            );
+        }
+        state
+    }
+
+    /// The rule for inputs.
+    fn check(&self, x: &Shape) -> Result<(), ShapeError> {
+        match x.dims() {
+            [_, _, features] if *features == self.cell.input_size() => Ok(()),
+            _ => {
+                let rule = format!("it needs (batch, time, {} features)", self.cell.input_size());
+                Err(ShapeError::new("rnn", &[x], rule))
+            }
+        }
+    }
+}
+
+impl<T: Element, C: Module<T>> Module<T> for Rnn<T, C> {
+    fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
+        let Self { cell, options: _, carried: _ } = self;
+        path.enter("cell", |path| cell.visit(path, visitor));
+    }
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
+        let Self { cell, options: _, carried: _ } = self;
+        path.enter("cell", |path| cell.visit_mut(path, visitor));
+    }
+}
+
+impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
+    #[track_caller]
+    fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
+        self.run(x, None).output
+    }
+
+    fn output_shape(&self, input: &[Option<usize>]) -> Result<Vec<Option<usize>>, Error> {
+        let [time, features] = input else {
+            return Err(Error::config("rnn", format!("needs (time, features), got {} axes", input.len())));
+        };
+        if *features != Some(self.cell.input_size()) {
+            return Err(Error::config("rnn", format!("needs {} features", self.cell.input_size())));
+        }
+        let output = self.cell.output_shape();
+        let time = self.options.return_sequences.then_some(*time);
+        Ok(time.into_iter().chain(output.iter().map(|&n| Some(n))).collect())
+    }
+
+    fn reset_state(&self) {
+        Rnn::reset_state(self);
+    }
+}
