@@ -75,10 +75,16 @@ pub trait Element:
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// eˣ
     fn exp(self) -> Self;
+    /// 2ˣ
+    fn exp2(self) -> Self;
     /// eˣ − 1
     fn exp_m1(self) -> Self;
     /// Natural logarithm.
     fn ln(self) -> Self;
+    /// Logarithm to base 2.
+    fn log2(self) -> Self;
+    /// Logarithm to base 10.
+    fn log10(self) -> Self;
     /// ln(1 + x)
     fn ln_1p(self) -> Self;
     /// √x
@@ -160,7 +166,7 @@ macro_rules! element {
                 self as f64
             }
             element!(@forward $t, is_finite -> bool, is_nan -> bool);
-            element!(@forward $t, sqrt -> $t, sin -> $t, cos -> $t, tan -> $t, asin -> $t, acos -> $t, atan -> $t,
+            element!(@forward $t, exp2 -> $t, log2 -> $t, log10 -> $t, sqrt -> $t, sin -> $t, cos -> $t, tan -> $t, asin -> $t, acos -> $t, atan -> $t,
                 sinh -> $t, cosh -> $t, asinh -> $t, acosh -> $t, atanh -> $t,
                 floor -> $t, ceil -> $t, round_ties_even -> $t, trunc -> $t, abs -> $t);
             #[inline(always)]

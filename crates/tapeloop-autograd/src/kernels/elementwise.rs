@@ -202,7 +202,27 @@ pub(crate) fn add_assign<T: Element>(sum: &mut [T], x: Strided<'_, T>, shape: &[
     }
 }
 
-/// `sum += x` where `sum` is strided too (without overlap).
+/// `to = x` where `to` is strided too (without overlap).
+pub(crate) fn assign_strided<T: Element>(to: &mut [T], strides: &[usize], x: Strided<'_, T>, shape: &[usize]) {
+    if shape.contains(&0) {
+        return;
+    }
+    let layout: Strided<'_, T> = Strided { data: &[], strides };
+    let space = Space::new(shape, &[layout, x]);
+    let (n, [to_stride, stride]) = space.inner();
+    let rows = space.dims[..space.dims.len() - 1].iter().product();
+    space.rows(0, rows, |_, [start, from]| {
+        if to_stride == 1 && stride == 1 {
+            to[start..start + n].copy_from_slice(&x.data[from..from + n]);
+        } else {
+            for i in 0..n {
+                to[start + i * to_stride] = x.data[from + i * stride];
+            }
+        }
+    });
+}
+
+/// `sum += x` where `sum` is strided too. Where `sum` overlaps itself, all is added.
 pub(crate) fn add_assign_strided<T: Element>(sum: &mut [T], strides: &[usize], x: Strided<'_, T>, shape: &[usize]) {
     if shape.contains(&0) {
         return;
@@ -213,6 +233,7 @@ pub(crate) fn add_assign_strided<T: Element>(sum: &mut [T], strides: &[usize], x
     let rows = space.dims[..space.dims.len() - 1].iter().product();
     space.rows(0, rows, |_, [to, from]| {
         if to_stride == 1 {
+            // A run along the last axis does not overlap itself.
             with_simd(AddTo { sum: &mut sum[to..to + n], x: &x.data[from..], stride });
         } else {
             for i in 0..n {

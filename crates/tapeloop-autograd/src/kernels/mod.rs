@@ -3,6 +3,8 @@
 pub mod dispatch;
 pub(crate) mod elementwise;
 pub mod gemm;
+pub(crate) mod matrix;
 pub mod math;
-pub mod reduce;
+pub(crate) mod reduce;
+pub(crate) mod rows;
 pub mod threads;

@@ -59,9 +59,14 @@ impl<T: Element, F: Combine> Kernel for Fold<'_, T, F> {
     }
 }
 
+/// All elements combined, with `start` neutral.
+pub(crate) fn fold<T: Element>(x: &[T], start: T, combine: impl Combine) -> T {
+    with_simd(Fold { x, start, combine })
+}
+
 /// One sum.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
-    let block = |x| with_simd(Fold { x, start: T::ZERO, combine: Plus });
+    let block = |x| fold(x, T::ZERO, Plus);
     if x.len() <= BLOCK {
         block(x)
     } else {
@@ -98,7 +103,7 @@ pub(crate) fn fold_each<T: Element>(
     combine: impl Combine,
     threads: &Threads,
 ) {
-    each_row(x, n, out, threads, |x| with_simd(Fold { x, start, combine }));
+    each_row(x, n, out, threads, |x| fold(x, start, combine));
 }
 
 struct Columns<'a, T> {

@@ -33,6 +33,11 @@ enum Given<'t, T: Element> {
 }
 
 impl<'t, T: Element> Backward<'_, 't, T> {
+    /// The number of inputs.
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
     /// The k-th input.
     pub fn input(&self, k: usize) -> Var<'t, T> {
         Var { tape: self.tape, index: self.inputs[k] }

@@ -37,3 +37,11 @@ impl<'t, T: Element> Operand<'t, T> for f64 {
         tape.scalar(self)
     }
 }
+
+impl<'t, T: Element> Operand<'t, T> for &Tensor<bool> {
+    /// 1 where it is true, else 0.
+    #[track_caller]
+    fn on(self, tape: &'t Tape<T>) -> Var<'t, T> {
+        tape.mask(self)
+    }
+}

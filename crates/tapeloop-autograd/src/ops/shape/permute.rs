@@ -47,6 +47,11 @@ impl<T: Element> Var<'_, T> {
         self.unary(Permute { order })
     }
 
+    /// As [`permute`](Self::permute), with axes known to be right.
+    pub(crate) fn permute_to(self, order: Dims) -> Self {
+        self.unary(Permute { order })
+    }
+
     /// Two axes exchanged.
     ///
     /// ```

@@ -38,7 +38,7 @@ impl<T: Element> Op<T> for Place {
             let mut strides = out.strides.clone();
             let offset = self.start * strides[self.axis];
             strides[self.axis] *= self.step;
-            elementwise::add_assign_strided(&mut out.as_mut_slice()[offset..], &strides, x.strided(), x.shape());
+            elementwise::assign_strided(&mut out.as_mut_slice()[offset..], &strides, x.strided(), x.shape());
         }
         out
     }

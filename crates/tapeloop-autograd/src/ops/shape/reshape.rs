@@ -13,6 +13,12 @@ pub(crate) struct Reshape {
     shape: Shape,
 }
 
+impl Reshape {
+    pub(crate) fn to(shape: Shape) -> Self {
+        Self { shape }
+    }
+}
+
 impl<T: Element> Op<T> for Reshape {
     fn name(&self) -> &'static str {
         "reshape"

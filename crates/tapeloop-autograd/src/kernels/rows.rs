@@ -1,0 +1,107 @@
+//! Functions of whole rows: soft maxima and running sums.
+
+use super::dispatch::{Kernel, with_simd};
+use super::reduce::{self, Combine};
+use super::threads::Threads;
+use crate::element::Element;
+
+const PARALLEL: usize = 1 << 14;
+
+/// `f(row of x, row of out)` for rows of `n` and `m` elements, on all threads.
+pub(crate) fn each<T: Element>(
+    x: &[T],
+    n: usize,
+    out: &mut [T],
+    m: usize,
+    threads: &Threads,
+    f: impl Fn(&[T], &mut [T]) + Sync,
+) {
+    if out.is_empty() {
+        return;
+    }
+    let rows = |first: usize, out: &mut [T]| {
+        for (i, out) in out.chunks_mut(m).enumerate() {
+            f(&x[(first + i) * n..][..n], out);
+        }
+    };
+    let share = (PARALLEL / 2).div_ceil(n.max(m));
+    if x.len().max(out.len()) < PARALLEL {
+        rows(0, out);
+    } else {
+        threads.for_chunks(out, share * m, |chunk, out| rows(chunk * share, out));
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Larger;
+impl Combine for Larger {
+    #[inline(always)]
+    fn call<T: Element>(self, a: T, b: T) -> T {
+        a.maximum(b)
+    }
+}
+
+/// The largest element if it is finite, else 0: what exponents are shifted by.
+fn shift<T: Element>(x: &[T]) -> T {
+    let largest = reduce::fold(x, -T::INFINITY, Larger);
+    if largest.is_finite() { largest } else { T::ZERO }
+}
+
+struct ExpOfDifference<'a, T> {
+    x: &'a [T],
+    shift: T,
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel for ExpOfDifference<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        for (out, &x) in self.out.iter_mut().zip(self.x) {
+            *out = (x - self.shift).exp();
+        }
+    }
+}
+
+/// Sum of e^(x − shift), by blocks.
+fn sum_exp<T: Element>(x: &[T], shift: T) -> T {
+    const BLOCK: usize = 256;
+    let mut block = [T::ZERO; BLOCK];
+    let part = |x: &[T]| {
+        let out = &mut block[..x.len()];
+        with_simd(ExpOfDifference { x, shift, out });
+        reduce::sum(out).to_f64()
+    };
+    T::from_f64(x.chunks(BLOCK).map(part).sum())
+}
+
+/// ln Σ eˣ
+pub(crate) fn logsumexp<T: Element>(x: &[T]) -> T {
+    let shift = shift(x);
+    shift + sum_exp(x, shift).ln()
+}
+
+/// eˣ / Σ eˣ
+pub(crate) fn softmax<T: Element>(x: &[T], out: &mut [T]) {
+    with_simd(ExpOfDifference { x, shift: shift(x), out });
+    let sum = reduce::sum(out);
+    out.iter_mut().for_each(|y| *y = *y / sum);
+}
+
+/// x − ln Σ eˣ
+pub(crate) fn log_softmax<T: Element>(x: &[T], out: &mut [T]) {
+    let shift = shift(x);
+    let log_sum = sum_exp(x, shift).ln();
+    // Subtracted one after the other: the shift may be large where the logarithm is small.
+    out.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - shift) - log_sum);
+}
+
+/// Running sums, from either end, kept in `f64`.
+pub(crate) fn cumsum<T: Element>(x: &[T], from_end: bool, out: &mut [T]) {
+    let mut sum = 0.0;
+    let mut step = |(y, x): (&mut T, &T)| {
+        sum += x.to_f64();
+        *y = T::from_f64(sum);
+    };
+    if from_end { out.iter_mut().zip(x).rev().for_each(&mut step) } else { out.iter_mut().zip(x).for_each(&mut step) }
+}
