@@ -2,8 +2,10 @@
 
 mod example;
 pub(crate) mod fold;
+mod matrices;
 mod operators;
 pub(crate) mod pointwise;
+mod rowwise;
 mod run;
 
 use std::fmt;
@@ -160,18 +162,47 @@ pub struct Entry<T: Element> {
 ops! {
     differentiable {
         /// Elementwise arithmetic, with broadcasting.
-        arithmetic { add::Add, affine::Affine, div::Div, mul::Mul, square::Square, sub::Sub }
+        arithmetic {
+            add::Add, affine::Affine, atan2::Atan2, div::Div, fmod::Fmod, hypot::Hypot, if_else::IfElse,
+            logaddexp::Logaddexp, maximum::Maximum, minimum::Minimum, mul::Mul, pow::Pow, powf::Powf,
+            remainder::Remainder, square::Square, sub::Sub, xlogy::Xlogy,
+        }
         /// Elementwise functions.
-        function { exp::Exp, sigmoid::Sigmoid, tanh::Tanh }
+        function {
+            abs::Abs, acos::Acos, acosh::Acosh, asin::Asin, asinh::Asinh, atan::Atan, atanh::Atanh, cos::Cos,
+            cosh::Cosh, erf::Erf, erfc::Erfc, exp::Exp, exp2::Exp2, exp_m1::ExpM1, lgamma::Lgamma, ln::Ln,
+            ln_1p::Ln1p, log10::Log10, log2::Log2, polygamma::Polygamma, root::Root, rsqrt::Rsqrt,
+            sigmoid::Sigmoid, sin::Sin, sinh::Sinh, sqrt::Sqrt, tan::Tan, tanh::Tanh,
+        }
+        /// Activations that have a kink or a parameter; smooth ones are composed of functions.
+        activation {
+            clamp::Clamp, elu::Elu, hard_sigmoid::HardSigmoid, leaky_relu::LeakyRelu, relu::Relu,
+            softplus::Softplus,
+        }
         /// Reductions.
-        reduce { sum::Sum, sum_to::SumTo }
+        reduce { extreme::Extreme, logsumexp::Logsumexp, sum::Sum, sum_to::SumTo }
+        /// Functions of whole rows.
+        row { cumsum::Cumsum, log_softmax::LogSoftmax, softmax::Softmax }
         /// Other shapes of the same elements.
-        shape { broadcast_to::BroadcastTo, permute::Permute, place::Place, reshape::Reshape, slice::Slice }
+        shape {
+            broadcast_to::BroadcastTo, concat::Concat, diagonal::Diagonal, diagonal_place::DiagonalPlace,
+            flip::Flip, overlap_add::OverlapAdd, permute::Permute, place::Place, reshape::Reshape,
+            slice::Slice, triangle::Triangle, unfold::Unfold,
+        }
+        /// Elements chosen by their indices.
+        index {
+            gather::Gather, index_place::IndexPlace, index_select::IndexSelect, scatter_place::ScatterPlace,
+        }
         /// Linear algebra.
-        linalg { matmul::Matmul }
+        linalg {
+            cholesky::Cholesky, det::Det, log_abs_det::LogAbsDet, matmul::Matmul, matrix_exp::MatrixExp,
+            orthonormal::Orthonormal, solve::Solve, solve_triangular::SolveTriangular,
+        }
     }
     flat {
         /// Elementwise functions that are constant almost everywhere.
-        step { floor::Floor }
+        step {
+            ceil::Ceil, compare::Compare, floor::Floor, inside::Inside, round::Round, sign::Sign, trunc::Trunc,
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Y = A B;  Ā = Ȳ Bᵀ,  B̄ = Aᵀ Ȳ
 
+use super::super::matrices::batch_offsets;
 use crate::element::Element;
 use crate::kernels::gemm::{Mat, gemm};
 use crate::ops::{Example, Examples, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
 
@@ -19,16 +20,15 @@ impl<T: Element> Op<T> for Matmul {
     fn shape(&self, inputs: &[&Shape]) -> ShapeResult {
         let [a, b] = inputs else { unreachable!("a product has two factors") };
         let error = || ShapeError::new("matmul", inputs, RULE);
-        let (Some((&[n, k], batch_a)), Some((&[l, m], batch_b))) = (a.split_last_chunk_rev(), b.split_last_chunk_rev())
+        let (Some((&[n, k], batch_a)), Some((&[l, m], batch_b))) = (a.matrix_and_batch(), b.matrix_and_batch())
         else {
             return Err(error());
         };
         if k != l {
             return Err(error());
         }
-        let mut shape = rule::broadcast("matmul", &[&batch_a.into(), &batch_b.into()]).map_err(|_| error())?;
-        shape.0.extend([n, m]);
-        Ok(shape)
+        let batch = rule::broadcast("matmul", &[&batch_a.into(), &batch_b.into()]).map_err(|_| error())?;
+        Ok(batch.with_matrix(n, m))
     }
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         let mut out = run.output();
@@ -49,27 +49,6 @@ impl<T: Element> Op<T> for Matmul {
         let (a, b) = (back.input(0), back.input(1));
         back.give(0, |g| g.matmul(b.t()));
         back.give(1, |g| a.t().matmul(g));
-    }
-}
-
-/// Where the i-th matrix of a broadcast batch starts.
-fn batch_offsets<T: Element>(x: &Tensor<T>, batch: &Shape) -> impl Fn(usize) -> usize {
-    let mut strides = Dims::from_elem(0, batch.rank());
-    let own = x.rank() - 2;
-    let lead = batch.rank() - own;
-    for axis in 0..own {
-        if x.shape()[axis] == batch[lead + axis] {
-            strides[lead + axis] = x.strides()[axis];
-        }
-    }
-    let batch = batch.clone();
-    move |mut i| {
-        let mut offset = 0;
-        for axis in (0..batch.rank()).rev() {
-            offset += i % batch[axis] * strides[axis];
-            i /= batch[axis];
-        }
-        offset
     }
 }
 
@@ -122,13 +101,6 @@ fn without(shape: &Shape, from_end: usize) -> Shape {
     let mut shape = shape.clone();
     shape.0.remove(shape.rank() - from_end);
     shape
-}
-
-impl Shape {
-    /// The last two lengths and those before them.
-    fn split_last_chunk_rev(&self) -> Option<(&[usize; 2], &[usize])> {
-        self.split_last_chunk::<2>().map(|(rest, last)| (last, rest))
-    }
 }
 
 impl Examples for Matmul {

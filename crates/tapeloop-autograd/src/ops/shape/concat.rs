@@ -119,8 +119,8 @@ fn join<'t, T: Element>(parts: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
 impl Examples for Concat {
     fn examples<T: Element>() -> Vec<Example<T>> {
         vec![
-            example!([a: normal [2, 3], b: normal [2, 1]] => crate::Var::concat(&[a, b, a], 1)),
-            example!([a: normal [2, 3], b: normal [2, 3]] => crate::Var::stack(&[a, b, b, a, a, b], 1)),
+            example!([a: normal [2, 3], b: normal [2, 1]] => Var::concat(&[a, b, a], 1)),
+            example!([a: normal [2, 3], b: normal [2, 3]] => Var::stack(&[a, b, b, a, a, b], 1)),
         ]
     }
 }
