@@ -11,6 +11,11 @@ mod shape;
 mod tape;
 mod tensor;
 
+pub use composed::attention::AttentionMask;
+pub use composed::convolution::Conv;
+pub use composed::losses;
+pub use composed::pooling::Pool;
+pub use composed::shaping::Pad;
 pub use element::{Element, Item};
 pub use kernels::threads::Threads;
 pub use module::{Module, Path};

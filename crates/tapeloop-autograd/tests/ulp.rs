@@ -9,7 +9,13 @@ fn ulps(y: f32, exact: f64) -> f64 {
         let same = (y.is_nan() && nearest.is_nan()) || y == nearest;
         // Near the largest number, infinity is one step away.
         let one_off = y.is_infinite() && nearest == f32::MAX || nearest.is_infinite() && y == f32::MAX;
-        return if same { 0.0 } else if one_off { 1.0 } else { f64::INFINITY };
+        return if same {
+            0.0
+        } else if one_off {
+            1.0
+        } else {
+            f64::INFINITY
+        };
     }
     let exponent = (nearest.abs().max(f32::MIN_POSITIVE).to_bits() >> 23) as i32 - 127;
     (f64::from(y) - exact).abs() / 2f64.powi(exponent - 23)
@@ -22,7 +28,9 @@ fn inputs() -> impl Iterator<Item = f32> {
     let powers = powers.flat_map(|bits| [f32::from_bits(bits), -f32::from_bits(bits)]);
     // Where results overflow, become subnormal, vanish, or stop changing.
     let edges = [88.722_84f32, -87.336_54, -103.972_08, -103.278_93, 9.010_913, 17.328_68, 16.635_532, -1.0, 1.0, 0.0];
-    let edges = edges.into_iter().flat_map(|x| (-2000i32..2000).map(move |d| f32::from_bits(x.to_bits().wrapping_add_signed(d))));
+    let edges = edges
+        .into_iter()
+        .flat_map(|x| (-2000i32..2000).map(move |d| f32::from_bits(x.to_bits().wrapping_add_signed(d))));
     let dense_small = (-400_000..400_000).map(|i| i as f32 * 2.5e-4);
     let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, f32::MIN_POSITIVE];
     dense.chain(powers).chain(edges).chain(dense_small).chain(special).chain([1e-45, -1e-45])
@@ -59,11 +67,23 @@ fn within_four_units_in_the_last_place() {
 fn limits() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     let cases: [(&str, fn(f32) -> f32, &[(f32, f32)]); 6] = [
-        ("exp", math::exp, &[(0.0, 1.0), (-0.0, 1.0), (inf, inf), (-inf, 0.0), (1e-45, 1.0), (-1e-45, 1.0), (nan, nan)]),
+        (
+            "exp",
+            math::exp,
+            &[(0.0, 1.0), (-0.0, 1.0), (inf, inf), (-inf, 0.0), (1e-45, 1.0), (-1e-45, 1.0), (nan, nan)],
+        ),
         ("expm1", math::expm1, &[(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-inf, -1.0), (1e-45, 1e-45), (nan, nan)]),
         ("ln", math::ln, &[(0.0, -inf), (-0.0, -inf), (inf, inf), (-inf, nan), (-1.0, nan), (1.0, 0.0), (nan, nan)]),
-        ("ln_1p", math::ln_1p, &[(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-1.0, -inf), (-2.0, nan), (-1e-45, -1e-45), (nan, nan)]),
-        ("tanh", math::tanh, &[(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (1e-45, 1e-45), (-1e-45, -1e-45), (nan, nan)]),
+        (
+            "ln_1p",
+            math::ln_1p,
+            &[(0.0, 0.0), (-0.0, -0.0), (inf, inf), (-1.0, -inf), (-2.0, nan), (-1e-45, -1e-45), (nan, nan)],
+        ),
+        (
+            "tanh",
+            math::tanh,
+            &[(0.0, 0.0), (-0.0, -0.0), (inf, 1.0), (-inf, -1.0), (1e-45, 1e-45), (-1e-45, -1e-45), (nan, nan)],
+        ),
         ("sigmoid", math::sigmoid, &[(0.0, 0.5), (-0.0, 0.5), (inf, 1.0), (-inf, 0.0), (1e-45, 0.5), (nan, nan)]),
     ];
     for (name, f, values) in cases {

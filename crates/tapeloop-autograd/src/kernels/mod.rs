@@ -3,8 +3,8 @@
 pub mod dispatch;
 pub(crate) mod elementwise;
 pub mod gemm;
-pub(crate) mod matrix;
 pub mod math;
+pub(crate) mod matrix;
 pub(crate) mod reduce;
 pub(crate) mod rows;
 pub mod threads;

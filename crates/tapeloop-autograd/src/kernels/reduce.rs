@@ -67,11 +67,7 @@ pub(crate) fn fold<T: Element>(x: &[T], start: T, combine: impl Combine) -> T {
 /// One sum.
 pub(crate) fn sum<T: Element>(x: &[T]) -> T {
     let block = |x| fold(x, T::ZERO, Plus);
-    if x.len() <= BLOCK {
-        block(x)
-    } else {
-        T::from_f64(x.chunks(BLOCK).map(|x| block(x).to_f64()).sum())
-    }
+    if x.len() <= BLOCK { block(x) } else { T::from_f64(x.chunks(BLOCK).map(|x| block(x).to_f64()).sum()) }
 }
 
 /// `f(row, out)` for every row of `n` elements, on all threads.

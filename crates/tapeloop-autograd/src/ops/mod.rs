@@ -126,9 +126,9 @@ macro_rules! ops {
             }
         } )*)*
 
-        /// Every operation with its examples, in the order of the list.
+        /// Every operation with its examples, in the order of the list; then what is composed of them.
         pub fn catalogue<T: Element>() -> Vec<Entry<T>> {
-            vec![
+            let mut entries = vec![
                 $($( Entry {
                     group: stringify!($group),
                     file: stringify!($file),
@@ -141,7 +141,9 @@ macro_rules! ops {
                     differentiable: false,
                     examples: <$flat_group::$flat_file::$flat_op as Examples>::examples::<T>(),
                 }, )*)*
-            ]
+            ];
+            entries.extend(crate::composed::catalogue());
+            entries
         }
     };
 }
@@ -193,6 +195,8 @@ ops! {
         index {
             gather::Gather, index_place::IndexPlace, index_select::IndexSelect, scatter_place::ScatterPlace,
         }
+        /// Losses whose derivative differs from that of their formula at its ends.
+        loss { binary_cross_entropy::BinaryCrossEntropy }
         /// Linear algebra.
         linalg {
             cholesky::Cholesky, det::Det, log_abs_det::LogAbsDet, matmul::Matmul, matrix_exp::MatrixExp,

@@ -155,6 +155,50 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+impl<T: Item> Tensor<T> {
+    /// The matrices of the last two axes with everything above the diagonal `offset` set to 0 (or false).
+    ///
+    /// ```
+    /// use tapeloop_autograd::Tensor;
+    /// assert_eq!(Tensor::<f32>::ones([2, 2]).tril(0).to_vec(), [1.0, 0.0, 1.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn tril(&self, offset: isize) -> Self {
+        self.triangle(|row, col| col <= row + offset)
+    }
+
+    /// The matrices of the last two axes with everything below the diagonal `offset` set to 0 (or false).
+    ///
+    /// ```
+    /// use tapeloop_autograd::Tensor;
+    /// assert_eq!(Tensor::<f32>::ones([2, 2]).triu(1).to_vec(), [0.0, 1.0, 0.0, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn triu(&self, offset: isize) -> Self {
+        self.triangle(|row, col| col >= row + offset)
+    }
+
+    #[track_caller]
+    fn triangle(&self, keep: impl Fn(isize, isize) -> bool) -> Self {
+        let rank = self.rank();
+        assert!(rank >= 2, "a triangle needs matrices; the shape is {}", self.shape());
+        let (rows, cols) = (self.shape[rank - 2], self.shape[rank - 1]);
+        let mut data = self.to_vec();
+        for (place, x) in data.iter_mut().enumerate() {
+            if !keep((place / cols % rows) as isize, (place % cols) as isize) {
+                *x = T::default();
+            }
+        }
+        Self::from_vec(&self.shape, data)
+    }
+}
+
 /// Arrays of arrays, or a plain number: what `Tensor::from` accepts.
 pub trait Nested {
     /// The innermost type.

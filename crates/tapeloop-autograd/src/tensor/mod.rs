@@ -3,6 +3,7 @@
 pub(crate) mod buffer;
 mod create;
 mod display;
+mod order;
 pub(crate) mod random;
 mod serde_impl;
 pub(crate) mod views;

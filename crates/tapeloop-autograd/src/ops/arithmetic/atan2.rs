@@ -32,7 +32,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([0.0f32]));
-    /// let b = tape.leaf(Tensor::from([1.0]));
+    /// let b = tape.leaf(Tensor::from([1.0f32]));
     /// assert_eq!(a.atan2(b).value().to_vec(), [0.0]);
     /// ```
     ///

@@ -31,7 +31,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([3.0f32]));
-    /// let b = tape.leaf(Tensor::from([4.0]));
+    /// let b = tape.leaf(Tensor::from([4.0f32]));
     /// assert_eq!(a.hypot(b).value().to_vec(), [5.0]);
     /// ```
     ///

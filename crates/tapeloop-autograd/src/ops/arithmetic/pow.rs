@@ -37,7 +37,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([2.0f32, 0.0]));
-    /// let b = tape.leaf(Tensor::from([3.0, 0.0]));
+    /// let b = tape.leaf(Tensor::from([3.0f32, 0.0]));
     /// assert_eq!(a.pow(b).value().to_vec(), [8.0, 1.0]);
     /// ```
     ///

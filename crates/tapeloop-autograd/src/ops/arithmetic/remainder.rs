@@ -34,7 +34,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([-3.5f32]));
-    /// let b = tape.leaf(Tensor::from([2.0]));
+    /// let b = tape.leaf(Tensor::from([2.0f32]));
     /// assert_eq!(a.remainder(b).value().to_vec(), [0.5]);
     /// ```
     ///

@@ -35,7 +35,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([0.0f32, 2.0]));
-    /// let b = tape.leaf(Tensor::from([0.0, 1.0]));
+    /// let b = tape.leaf(Tensor::from([0.0f32, 1.0]));
     /// assert_eq!(a.xlogy(b).value().to_vec(), [0.0, 0.0]);
     /// ```
     ///

@@ -44,7 +44,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let x = tape.leaf(Tensor::from([1.0f32, 2.0, 3.0]));
-    /// let y = x.scatter_add(0, &Tensor::from([2i64, 2]), &Tensor::from([10.0, 20.0]));
+    /// let y = x.scatter_add(0, &Tensor::from([2i64, 2]), &Tensor::from([10.0f32, 20.0]));
     /// assert_eq!(y.value().to_vec(), [1.0, 2.0, 33.0]);
     /// ```
     ///
@@ -65,7 +65,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let x = tape.leaf(Tensor::from([1.0f32, 2.0, 3.0]));
-    /// let y = x.scatter(0, &Tensor::from([2i64]), &Tensor::from([10.0]));
+    /// let y = x.scatter(0, &Tensor::from([2i64]), &Tensor::from([10.0f32]));
     /// assert_eq!(y.value().to_vec(), [1.0, 2.0, 10.0]);
     /// assert_eq!(y.sum_all().backward().wrt(x).unwrap().to_vec(), [1.0, 1.0, 0.0]);
     /// ```

@@ -39,7 +39,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([[0.0f32, 2.0], [1.0, 0.0]]));
-    /// let b = tape.leaf(Tensor::from([[4.0], [3.0]]));
+    /// let b = tape.leaf(Tensor::from([[4.0f32], [3.0]]));
     /// assert_eq!(a.solve(b).value().to_vec(), [3.0, 2.0]);
     /// ```
     ///

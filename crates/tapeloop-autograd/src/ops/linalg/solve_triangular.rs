@@ -50,7 +50,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// use tapeloop_autograd::{Tape, Tensor};
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([[2.0f32, 0.0], [1.0, 4.0]]));
-    /// let b = tape.leaf(Tensor::from([[2.0], [9.0]]));
+    /// let b = tape.leaf(Tensor::from([[2.0f32], [9.0]]));
     /// assert_eq!(a.solve_triangular(b, false, false).value().to_vec(), [1.0, 2.0]);
     /// ```
     ///

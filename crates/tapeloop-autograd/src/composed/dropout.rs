@@ -1,0 +1,52 @@
+//! Dropout (Srivastava et al. 2014), inverted: what stays is scaled up, so that inference does nothing.
+
+use crate::element::Element;
+use crate::ops::{Example, example};
+use crate::tape::Var;
+use crate::tensor::Tensor;
+use crate::tensor::random::Rng;
+
+impl<T: Element> Tensor<T> {
+    /// A dropout mask: 0 with probability `rate`, else 1 / (1 − rate).
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Rng, Tensor};
+    /// let mask = Tensor::<f32>::dropout_mask([100], 0.5, &mut Rng::new(1));
+    /// assert!(mask.to_vec().iter().all(|&m| m == 0.0 || m == 2.0));
+    /// ```
+    ///
+    /// # Panics
+    /// If the rate is not in 0..=1.
+    #[track_caller]
+    pub fn dropout_mask(shape: impl Into<crate::Shape>, rate: f64, rng: &mut Rng) -> Self {
+        assert!((0.0..=1.0).contains(&rate), "dropout: a rate of {rate} is not in 0..=1");
+        let kept = if rate < 1.0 { T::from_f64(1.0 / (1.0 - rate)) } else { T::ZERO };
+        Self::bernoulli(shape, 1.0 - rate, rng).map(|x| x * kept)
+    }
+}
+
+impl<T: Element> Var<'_, T> {
+    /// Each element 0 with probability `rate`, else divided by 1 − `rate`.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Rng, Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::<f32>::ones([1000]));
+    /// let y = x.dropout(0.25, &mut Rng::new(1));
+    /// assert!((y.mean_all().item() - 1.0).abs() < 0.1);
+    /// ```
+    ///
+    /// # Panics
+    /// If the rate is not in 0..=1.
+    #[track_caller]
+    pub fn dropout(self, rate: f64, rng: &mut Rng) -> Self {
+        if rate == 0.0 {
+            return self;
+        }
+        self * &Tensor::dropout_mask(self.shape(), rate, rng)
+    }
+}
+
+pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
+    vec![example!([x: normal [3, 4]] => x.dropout(0.4, &mut Rng::new(7)))]
+}

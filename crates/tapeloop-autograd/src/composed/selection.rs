@@ -1,0 +1,259 @@
+//! Elements chosen by an order, a mask, or indices.
+
+use std::cmp::Ordering;
+
+use crate::element::Element;
+use crate::ops::{Example, example};
+use crate::shape::Shape;
+use crate::tape::Var;
+use crate::tensor::Tensor;
+
+impl<T: Element> Var<'_, T> {
+    /// The largest element along an axis, and where it is. Of equal ones the first gets the gradient; NaN counts
+    /// as the largest.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[1.0f32, 5.0, 5.0], [7.0, 0.0, 1.0]]));
+    /// let (y, at) = x.max_at(1, false);
+    /// assert_eq!((y.value().to_vec(), at.to_vec()), (vec![5.0, 7.0], vec![1, 0]));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist or is empty.
+    #[track_caller]
+    pub fn max_at(self, axis: isize, keepdims: bool) -> (Self, Tensor<i64>) {
+        let at = self.value().argmax(axis, true);
+        self.picked(axis, keepdims, at)
+    }
+
+    /// The smallest element along an axis, and where it is. Of equal ones the first gets the gradient; NaN counts
+    /// as the smallest.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, at) = tape.leaf(Tensor::from([3.0f32, 1.0, 1.0])).min_at(0, false);
+    /// assert_eq!((y.item(), at.item()), (1.0, 1));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist or is empty.
+    #[track_caller]
+    pub fn min_at(self, axis: isize, keepdims: bool) -> (Self, Tensor<i64>) {
+        let at = self.value().argmin(axis, true);
+        self.picked(axis, keepdims, at)
+    }
+
+    #[track_caller]
+    fn picked(self, axis: isize, keepdims: bool, at: Tensor<i64>) -> (Self, Tensor<i64>) {
+        if self.rank() == 0 {
+            return (self, at);
+        }
+        let y = self.gather(axis, &at);
+        if keepdims {
+            return (y, at);
+        }
+        let y = y.squeeze(axis);
+        let at = Tensor::from_vec(y.shape(), at.to_vec());
+        (y, at)
+    }
+
+    /// The elements along an axis in rising (or falling) order, and where each was. Equal elements keep their
+    /// order; NaN is the largest.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, from) = tape.leaf(Tensor::from([3.0f32, 1.0, 2.0])).sort(0, false);
+    /// assert_eq!((y.value().to_vec(), from.to_vec()), (vec![1.0, 2.0, 3.0], vec![1, 2, 0]));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist.
+    #[track_caller]
+    pub fn sort(self, axis: isize, descending: bool) -> (Self, Tensor<i64>) {
+        let order = self.value().argsort(axis, descending);
+        if self.rank() == 0 {
+            return (self, order);
+        }
+        (self.gather(axis, &order), order)
+    }
+
+    /// The k largest (or smallest) elements along an axis, the most extreme first, and where each was.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, from) = tape.leaf(Tensor::from([3.0f32, 1.0, 2.0])).topk(2, 0, true);
+    /// assert_eq!((y.value().to_vec(), from.to_vec()), (vec![3.0, 2.0], vec![0, 2]));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist or is shorter than `k`.
+    #[track_caller]
+    pub fn topk(self, k: usize, axis: isize, largest: bool) -> (Self, Tensor<i64>) {
+        let n = self.dim(axis);
+        assert!(k <= n, "topk: axis {axis} of shape {} has no {k} elements", self.shape());
+        let order = self.value().argsort(axis, largest).slice(axis, 0..k as isize).contiguous();
+        (self.gather(axis, &order), order)
+    }
+
+    /// The median along an axis, the lower one of two, and where it is.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, at) = tape.leaf(Tensor::from([3.0f32, 1.0, 2.0, 9.0])).median_at(0, false);
+    /// assert_eq!((y.item(), at.item()), (2.0, 2));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist or is empty.
+    #[track_caller]
+    pub fn median_at(self, axis: isize, keepdims: bool) -> (Self, Tensor<i64>) {
+        let n = self.dim(axis) as isize;
+        assert!(n > 0, "median_at: axis {axis} of shape {} is empty", self.shape());
+        let middle = (n - 1) / 2;
+        let at = self.value().argsort(axis, false).slice(axis, middle..middle + 1).contiguous();
+        self.picked(axis, keepdims, at)
+    }
+
+    /// The largest element so far along an axis, and where it is: the last of equal ones.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, at) = tape.leaf(Tensor::from([1.0f32, 3.0, 2.0])).cummax(0);
+    /// assert_eq!((y.value().to_vec(), at.to_vec()), (vec![1.0, 3.0, 3.0], vec![0, 1, 1]));
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist.
+    #[track_caller]
+    pub fn cummax(self, axis: isize) -> (Self, Tensor<i64>) {
+        let at = self.value().running_extreme("cummax", axis, Ordering::Greater);
+        (self.gather(axis, &at), at)
+    }
+
+    /// The smallest element so far along an axis, and where it is: the last of equal ones.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let (y, _) = tape.leaf(Tensor::from([2.0f32, 3.0, 1.0])).cummin(0);
+    /// assert_eq!(y.value().to_vec(), [2.0, 2.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist.
+    #[track_caller]
+    pub fn cummin(self, axis: isize) -> (Self, Tensor<i64>) {
+        let at = self.value().running_extreme("cummin", axis, Ordering::Less);
+        (self.gather(axis, &at), at)
+    }
+
+    /// The elements where `mask` is true, in row-major order. The mask covers the leading axes; further axes stay.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]));
+    /// let mask = Tensor::from([[true, false], [false, true]]);
+    /// assert_eq!(x.masked_select(&mask).value().to_vec(), [1.0, 4.0]);
+    /// assert_eq!(x.masked_select(&Tensor::from([false, true])).shape(), [1, 2]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the mask's shape is not the head of this one's.
+    #[track_caller]
+    pub fn masked_select(self, mask: &Tensor<bool>) -> Self {
+        let shape = self.shape();
+        let covered = mask.rank();
+        assert!(
+            covered <= shape.rank() && mask.shape()[..] == shape[..covered],
+            "masked_select: a mask of shape {} does not cover the leading axes of {shape}",
+            mask.shape()
+        );
+        let places: Vec<i64> =
+            mask.to_vec().iter().enumerate().filter(|&(_, &inside)| inside).map(|(place, _)| place as i64).collect();
+        let flat: Shape = [mask.size()].into_iter().chain(shape[covered..].iter().copied()).collect();
+        self.reshape_to(flat).index_select(0, &Tensor::from(places))
+    }
+
+    /// x[i, j, …]: one index for each of the leading axes, broadcast together; their shape comes first in the
+    /// result. Negative entries count from the end.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[1.0f32, 2.0], [3.0, 4.0]]));
+    /// let (i, j) = (Tensor::from([0i64, 1, 1]), Tensor::from([1i64, 0, -1]));
+    /// assert_eq!(x.index(&[&i, &j]).value().to_vec(), [2.0, 3.0, 4.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are more indices than axes, they do not broadcast, or an entry is outside.
+    #[track_caller]
+    pub fn index(self, indices: &[&Tensor<i64>]) -> Self {
+        let shape = self.shape();
+        assert!(indices.len() <= shape.rank(), "index: {} indices for shape {shape}", indices.len());
+        let shapes: Vec<&Shape> = indices.iter().map(|index| index.shape()).collect();
+        let common = crate::shape::rule::broadcast("index", &shapes).unwrap_or_else(|error| panic!("{error}"));
+        let mut places = vec![0i64; common.size()];
+        for (axis, index) in indices.iter().enumerate() {
+            let n = shape[axis] as i64;
+            for (place, i) in places.iter_mut().zip(index.broadcast_to(&common).to_vec()) {
+                assert!((-n..n).contains(&i), "index: entry {i} is outside axis {axis} of shape {shape}");
+                *place = *place * n + i.rem_euclid(n);
+            }
+        }
+        let rest = &shape[indices.len()..];
+        let lead: usize = shape[..indices.len()].iter().product();
+        let flat: Shape = [lead].into_iter().chain(rest.iter().copied()).collect();
+        let result: Shape = common.iter().chain(rest).copied().collect();
+        self.reshape_to(flat).index_select(0, &Tensor::from(places)).reshape_to(result)
+    }
+
+    /// The rows of this table at `ids`: (n, width) → (ids…, width). The row at `padding` gets no gradient.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let table = tape.leaf(Tensor::from([[0.0f32, 0.0], [1.0, 2.0]]));
+    /// let y = table.embedding(&Tensor::from([[1i64, 0]]), Some(0));
+    /// assert_eq!(y.shape(), [1, 2, 2]);
+    /// assert_eq!(y.sum_all().backward().wrt(table).unwrap().to_vec(), [0.0, 0.0, 1.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If this is no table, or an id is not one of its rows.
+    #[track_caller]
+    pub fn embedding(self, ids: &Tensor<i64>, padding: Option<usize>) -> Self {
+        let shape = self.shape();
+        assert!(shape.rank() == 2, "embedding: the table has shape {shape}; it needs two axes");
+        let flat = ids.reshape(&[-1]);
+        let mut rows = self.index_select(0, &flat);
+        if let Some(padding) = padding {
+            let padded = flat.map(|id| id == padding as i64).reshape(&[-1, 1]);
+            rows = rows.masked_fill(&padded, rows.detach());
+        }
+        rows.reshape_to(ids.shape().iter().copied().chain([shape[1]]).collect::<Shape>())
+    }
+}
+
+pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
+    vec![
+        example!([x: distinct [3, 4]] => x.max_at(1, false).0),
+        example!([x: distinct [3, 4]] => x.min_at(0, true).0),
+        example!([x: distinct [3, 4]] => x.sort(0, true).0),
+        example!([x: distinct [3, 4]] => x.topk(2, 1, false).0),
+        example!([x: distinct [3, 4]] => x.median_at(-1, false).0),
+        example!([x: distinct [3, 4]] => x.cummax(1).0),
+        example!([x: distinct [3, 4]] => x.cummin(0).0),
+        example!([x: normal [2, 3]] => x.masked_select(&Tensor::from([[true, false, true], [false, false, true]]))),
+        example!([x: normal [2, 3, 2]] => x.index(&[&Tensor::from([[0i64], [1]]), &Tensor::from([2i64, 2, -3])])),
+        example!([x: normal [4, 3]] => x.embedding(&Tensor::from([[1i64, 3], [1, 1]]), None)),
+    ]
+}
