@@ -9,7 +9,7 @@
 /// 1.5 · 2²³: adding it rounds to an integer, which then lies in the low bits.
 const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first short enough that its product with any exponent is exact.
-const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 
 /// x = n ln 2 + r with |r| ≤ ½ ln 2: r and n, n also as an integer.
 #[inline(always)]

@@ -132,7 +132,7 @@ impl<T: Element> CrossEntropy<T> {
         let axis = rule::axis("cross_entropy", &shape, self.axis).unwrap_or_else(|error| panic!("{error}"));
         if let Some(weight) = &self.weight {
             assert!(
-                weight.shape() == &[shape[axis]],
+                *weight.shape() == [shape[axis]],
                 "cross_entropy: weights of shape {} for {} classes",
                 weight.shape(),
                 shape[axis]

@@ -1,0 +1,366 @@
+//! Cases that are a Python expression over PyTorch: read, evaluated on a tape, differentiated.
+
+use std::collections::BTreeMap;
+
+use tapeloop::{Element, Tape, Tensor};
+
+use crate::Outcome;
+use crate::case::{Any, Case, File, Numbers};
+use crate::namespace::{self, Arguments};
+use crate::value::{Result, Value};
+
+pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>> {
+    let text = case.config["expr"].as_str().ok_or("the case has no expression")?;
+    let tape = Tape::new();
+    let mut names = BTreeMap::new();
+    for name in file.names("in/") {
+        let value = match &file.tensors[&format!("in/{name}")] {
+            Any::Float(tensor) => Value::Var(tape.leaf(tensor.clone())),
+            Any::Int(tensor) => Value::Ints(tensor.clone()),
+            Any::Bool(tensor) => Value::Bools(tensor.clone()),
+        };
+        names.insert(name, value);
+    }
+    let value = evaluate(text, &tape, &names)?;
+    let mut numbers = Numbers::new();
+    let mut roots = Vec::new();
+    let outputs = match value {
+        Value::List(items) => items,
+        single => vec![single],
+    };
+    for (k, output) in outputs.into_iter().enumerate() {
+        let any = match output {
+            Value::Var(var) => {
+                if let Some(cotangent) = file.float(&format!("cot/{k}")) {
+                    roots.push((var, cotangent));
+                }
+                Any::Float(var.value())
+            }
+            Value::Ints(tensor) => Any::Int(tensor),
+            Value::Bools(tensor) => Any::Bool(tensor),
+            other => return Err(format!("output {k} is {other:?}")),
+        };
+        numbers.insert(format!("out/{k}"), any);
+    }
+    let gradients = roots.iter().any(|(root, _)| root.needs_grad()).then(|| tape.backward(&roots));
+    for (name, value) in &names {
+        if let Value::Var(leaf) = value {
+            let gradient = gradients.as_ref().and_then(|gradients| gradients.wrt(*leaf).cloned());
+            let gradient = gradient.unwrap_or_else(|| Tensor::zeros(leaf.shape()));
+            numbers.insert(format!("grad/in/{name}"), Any::Float(gradient));
+        }
+    }
+    Ok(Outcome::Ran(numbers))
+}
+
+/// The value of a Python expression.
+fn evaluate<'t, T: Element>(
+    text: &str,
+    tape: &'t Tape<T>,
+    names: &BTreeMap<String, Value<'t, T>>,
+) -> Result<Value<'t, T>> {
+    let mut reader = Reader { tokens: tokens(text)?, at: 0, tape, names };
+    let value = reader.tuple()?;
+    if reader.at < reader.tokens.len() {
+        return Err(format!("`{text}`: unexpected {:?}", reader.tokens[reader.at]));
+    }
+    Ok(value)
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    Name(String),
+    Number(String),
+    Text(String),
+    Sign(&'static str),
+}
+
+const SIGNS: [&str; 25] = [
+    "...", "**", "//", "==", "!=", "<=", ">=", "(", ")", "[", "]", ",", ".", ":", "+", "-", "*", "/", "%", "@", "<",
+    ">", "=", "~", "&",
+];
+
+fn tokens(text: &str) -> Result<Vec<Token>> {
+    let mut tokens = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+        if first == '\'' || first == '"' {
+            let end = rest[1..].find(first).ok_or("an unfinished string")?;
+            tokens.push(Token::Text(rest[1..1 + end].to_string()));
+            rest = &rest[end + 2..];
+        } else if digit(rest) || (first == '.' && digit(&rest[1..])) {
+            let mut end = 0;
+            let bytes = rest.as_bytes();
+            while end < bytes.len() {
+                let exponent_sign = (bytes[end] == b'-' || bytes[end] == b'+') && matches!(bytes[end - 1], b'e' | b'E');
+                if bytes[end].is_ascii_digit() || matches!(bytes[end], b'.' | b'e' | b'E' | b'_') || exponent_sign {
+                    end += 1;
+                } else {
+                    break;
+                }
+            }
+            tokens.push(Token::Number(rest[..end].replace('_', "")));
+            rest = &rest[end..];
+        } else if first.is_alphabetic() || first == '_' {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            tokens.push(Token::Name(rest[..end].to_string()));
+            rest = &rest[end..];
+        } else {
+            let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
+            let sign = sign.ok_or_else(|| format!("`{first}` is no sign of an expression"))?;
+            tokens.push(Token::Sign(sign));
+            rest = &rest[sign.len()..];
+        }
+        rest = rest.trim_start();
+    }
+    Ok(tokens)
+}
+
+/// A recursive descent over Python's levels of precedence that evaluates as it reads.
+struct Reader<'a, 't, T: Element> {
+    tokens: Vec<Token>,
+    at: usize,
+    tape: &'t Tape<T>,
+    names: &'a BTreeMap<String, Value<'t, T>>,
+}
+
+impl<'t, T: Element> Reader<'_, 't, T> {
+    fn peek(&self, sign: &str) -> bool {
+        matches!(self.tokens.get(self.at), Some(Token::Sign(found)) if *found == sign)
+    }
+
+    fn take(&mut self, sign: &str) -> bool {
+        let found = self.peek(sign);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, sign: &str) -> Result<()> {
+        if self.take(sign) { Ok(()) } else { Err(format!("expected `{sign}` at {:?}", self.tokens.get(self.at))) }
+    }
+
+    /// One expression, or several with commas between.
+    fn tuple(&mut self) -> Result<Value<'t, T>> {
+        let first = self.comparison()?;
+        if !self.peek(",") {
+            return Ok(first);
+        }
+        let mut items = vec![first];
+        while self.take(",") {
+            if self.at == self.tokens.len() || self.peek(")") || self.peek("]") {
+                break;
+            }
+            items.push(self.comparison()?);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn comparison(&mut self) -> Result<Value<'t, T>> {
+        let mut left = self.sum()?;
+        for (sign, name) in [("==", "eq"), ("!=", "ne"), ("<=", "le"), (">=", "ge"), ("<", "lt"), (">", "gt")] {
+            while self.take(sign) {
+                let right = self.sum()?;
+                left = self.call(name, vec![left, right])?;
+            }
+        }
+        while self.take("&") {
+            let right = self.comparison()?;
+            left = self.call("logical_and", vec![left, right])?;
+        }
+        Ok(left)
+    }
+
+    fn sum(&mut self) -> Result<Value<'t, T>> {
+        let mut left = self.product()?;
+        loop {
+            let name = if self.take("+") {
+                "add"
+            } else if self.take("-") {
+                "sub"
+            } else {
+                return Ok(left);
+            };
+            let right = self.product()?;
+            left = self.call(name, vec![left, right])?;
+        }
+    }
+
+    fn product(&mut self) -> Result<Value<'t, T>> {
+        let mut left = self.unary()?;
+        loop {
+            let signs = [("*", "mul"), ("/", "div"), ("@", "matmul"), ("%", "remainder"), ("//", "floor_divide")];
+            let Some((sign, name)) = signs.into_iter().find(|(sign, _)| self.peek(sign)) else { return Ok(left) };
+            self.expect(sign)?;
+            let right = self.unary()?;
+            left = self.call(name, vec![left, right])?;
+        }
+    }
+
+    fn unary(&mut self) -> Result<Value<'t, T>> {
+        if self.take("-") {
+            let value = self.unary()?;
+            return self.call("neg", vec![value]);
+        }
+        if self.take("~") {
+            let value = self.unary()?;
+            return self.call("logical_not", vec![value]);
+        }
+        if self.take("+") {
+            return self.unary();
+        }
+        self.power()
+    }
+
+    fn power(&mut self) -> Result<Value<'t, T>> {
+        let base = self.postfix()?;
+        if self.take("**") {
+            let exponent = self.unary()?;
+            return self.call("pow", vec![base, exponent]);
+        }
+        Ok(base)
+    }
+
+    fn postfix(&mut self) -> Result<Value<'t, T>> {
+        let mut value = self.atom()?;
+        loop {
+            if self.take(".") {
+                let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
+                    return Err("a dot without a name".into());
+                };
+                self.at += 1;
+                let module = match &value {
+                    Value::Name(module) => Some(module.clone()),
+                    _ => None,
+                };
+                if self.take("(") {
+                    let mut arguments = self.arguments()?;
+                    if module.is_none() {
+                        arguments.positional.insert(0, value);
+                    }
+                    value = namespace::call(self.tape, &name, arguments)?;
+                } else if module.is_some() {
+                    value = Value::Name(name);
+                } else {
+                    value = self.call(&name, vec![value])?;
+                }
+            } else if self.take("[") {
+                let mut items = Vec::new();
+                while !self.take("]") {
+                    items.push(self.subscript()?);
+                    if !self.peek("]") {
+                        self.expect(",")?;
+                    }
+                }
+                value = namespace::index(value, &items)?;
+            } else {
+                return Ok(value);
+            }
+        }
+    }
+
+    fn subscript(&mut self) -> Result<Value<'t, T>> {
+        let bound = |reader: &mut Self| -> Result<Option<i64>> {
+            if reader.peek(":") || reader.peek(",") || reader.peek("]") {
+                return Ok(None);
+            }
+            reader.comparison()?.integer().map(Some)
+        };
+        if !self.peek(":") {
+            let first = self.comparison()?;
+            if !self.peek(":") {
+                return Ok(first);
+            }
+            return self.slice_after(Some(first.integer()?), bound);
+        }
+        self.slice_after(None, bound)
+    }
+
+    fn slice_after(
+        &mut self,
+        start: Option<i64>,
+        bound: impl Fn(&mut Self) -> Result<Option<i64>>,
+    ) -> Result<Value<'t, T>> {
+        self.expect(":")?;
+        let end = bound(self)?;
+        let step = if self.take(":") { bound(self)? } else { None };
+        Ok(Value::Slice(start, end, step.unwrap_or(1)))
+    }
+
+    fn arguments(&mut self) -> Result<Arguments<'t, T>> {
+        let mut arguments = Arguments::default();
+        while !self.take(")") {
+            let keyword = match (self.tokens.get(self.at), self.tokens.get(self.at + 1)) {
+                (Some(Token::Name(name)), Some(Token::Sign("="))) => Some(name.clone()),
+                _ => None,
+            };
+            if let Some(name) = keyword {
+                self.at += 2;
+                let value = self.comparison()?;
+                arguments.named.insert(name, value);
+            } else {
+                let value = self.comparison()?;
+                arguments.positional.push(value);
+            }
+            if !self.peek(")") {
+                self.expect(",")?;
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn atom(&mut self) -> Result<Value<'t, T>> {
+        let token = self.tokens.get(self.at).cloned().ok_or("the expression ends too early")?;
+        self.at += 1;
+        Ok(match token {
+            Token::Text(text) => Value::Text(text),
+            Token::Number(digits) => match digits.parse::<i64>() {
+                Ok(n) => Value::Integer(n),
+                Err(_) => Value::Number(digits.parse().map_err(|_| format!("`{digits}` is no number"))?),
+            },
+            Token::Sign("...") => Value::Ellipsis,
+            Token::Sign("(") => {
+                if self.take(")") {
+                    return Ok(Value::List(Vec::new()));
+                }
+                let value = self.tuple()?;
+                self.expect(")")?;
+                value
+            }
+            Token::Sign("[") => {
+                let mut items = Vec::new();
+                while !self.take("]") {
+                    items.push(self.comparison()?);
+                    if !self.peek("]") {
+                        self.expect(",")?;
+                    }
+                }
+                Value::List(items)
+            }
+            Token::Name(name) => match (name.as_str(), self.names.get(&name)) {
+                (_, Some(value)) => value.clone(),
+                ("True", _) => Value::Truth(true),
+                ("False", _) => Value::Truth(false),
+                ("None", _) => Value::None,
+                ("inf", _) => Value::Number(f64::INFINITY),
+                ("nan", _) => Value::Number(f64::NAN),
+                _ if self.take("(") => {
+                    let mut arguments = self.arguments()?;
+                    match (name.as_str(), arguments.positional.first()) {
+                        ("float", Some(Value::Text(text))) => {
+                            Value::Number(text.parse().map_err(|_| format!("`{text}` is no number"))?)
+                        }
+                        ("list" | "tuple", Some(_)) => arguments.positional.remove(0),
+                        _ => namespace::call(self.tape, &name, arguments)?,
+                    }
+                }
+                _ => Value::Name(name),
+            },
+            Token::Sign(sign) => return Err(format!("unexpected `{sign}`")),
+        })
+    }
+
+    fn call(&self, name: &str, positional: Vec<Value<'t, T>>) -> Result<Value<'t, T>> {
+        namespace::call(self.tape, name, Arguments { positional, named: BTreeMap::new() })
+    }
+}
