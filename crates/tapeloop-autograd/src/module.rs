@@ -123,7 +123,8 @@ impl<T: Element, M: Module<T>> Module<T> for Vec<M> {
 /// module!(Cell { kernel }); // error: pattern does not mention field `recurrent_kernel`
 /// ```
 ///
-/// A struct over the element type writes it: `module!(Cell<T> { kernel, recurrent_kernel })`.
+/// A struct over the element type writes it: `module!(Cell<T> { kernel, recurrent_kernel })`; one that is a module
+/// for every element type, as it holds no parameters, `module!(Dropout for T {} rest { rate })`.
 #[macro_export]
 macro_rules! module {
     ($name:ident { $($field:ident),* $(,)? } $(rest { $($rest:ident),* $(,)? })?) => {
@@ -131,6 +132,9 @@ macro_rules! module {
     };
     ($name:ident<$t:ident> { $($field:ident),* $(,)? } $(rest { $($rest:ident),* $(,)? })?) => {
         $crate::module!(@impl [<$t: $crate::Element>] $name<$t>, $t, { $($field),* } { $($($rest),*)? });
+    };
+    ($name:ident for $t:ident { $($field:ident),* $(,)? } $(rest { $($rest:ident),* $(,)? })?) => {
+        $crate::module!(@impl [<$t: $crate::Element>] $name, $t, { $($field),* } { $($($rest),*)? });
     };
     (@impl [$($generics:tt)*] $name:ty, $t:ty, { $($field:ident),* } { $($rest:ident),* }) => {
         impl $($generics)* $crate::Module<$t> for $name {

@@ -6,14 +6,18 @@ use tapeloop_autograd::{Element, Module, Shape, Var};
 /// What a cell carries from step to step, in the order its documentation states.
 pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
 
+/// The shapes of what a cell carries, without the batch axis.
+pub type StateShapes = SmallVec<[Shape; 2]>;
+
 /// One step of a recurrent network.
 ///
 /// A cell of one's own needs the shapes of what it carries and a `step` in primitive operations; everything
 /// else (time, direction, sequences, carried states) comes from [`Rnn`](crate::Rnn).
 ///
 /// ```
-/// use tapeloop_autograd::{Param, Rng, Shape, Tape, Tensor, Var, module};
-/// use tapeloop_layers::{Cell, Rnn, RnnOptions, State};
+/// use tapeloop_autograd::{Param, Rng, Tape, Tensor, Var, module};
+/// use smallvec::smallvec;
+/// use tapeloop_layers::{Cell, Rnn, RnnOptions, State, StateShapes};
 ///
 /// /// h′ = tanh(x W + h ∘ u)
 /// struct Independent {
@@ -26,12 +30,12 @@ pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
 ///     fn input_size(&self) -> usize {
 ///         self.kernel.value().shape()[0]
 ///     }
-///     fn state_shapes(&self) -> Vec<Shape> {
-///         vec![self.recurrent.value().shape().clone()]
+///     fn state_shapes(&self) -> StateShapes {
+///         smallvec![self.recurrent.value().shape().clone()]
 ///     }
 ///     fn step<'t>(&self, x: Var<'t, f32>, state: &[Var<'t, f32>]) -> State<'t, f32> {
 ///         let h = state[0];
-///         [(x.matmul(&self.kernel) + h * &self.recurrent).tanh()].into_iter().collect()
+///         smallvec![(x.matmul(&self.kernel) + h * &self.recurrent).tanh()]
 ///     }
 /// }
 ///
@@ -50,7 +54,7 @@ pub trait Cell<T: Element>: Module<T> + Send {
     fn input_size(&self) -> usize;
 
     /// The shapes of what is carried, without the batch axis.
-    fn state_shapes(&self) -> Vec<Shape>;
+    fn state_shapes(&self) -> StateShapes;
 
     /// One step: `x` is (batch, features), each state (batch, …) in the order of
     /// [`state_shapes`](Self::state_shapes). Returns the next states in the same order.
@@ -73,7 +77,7 @@ impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
     fn input_size(&self) -> usize {
         (**self).input_size()
     }
-    fn state_shapes(&self) -> Vec<Shape> {
+    fn state_shapes(&self) -> StateShapes {
         (**self).state_shapes()
     }
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {

@@ -1,18 +1,26 @@
 #![forbid(unsafe_code)]
+#![allow(mixed_script_confusables, confusable_idents, reason = "a cell is written in the letters of its paper")]
 #![doc = "Recurrent cells and the driver that repeats them; the other layers a sequence model needs; models."]
 
+mod activation;
 mod cell;
 pub mod cells;
 mod error;
 mod initializer;
+mod layer;
 pub mod layers;
 mod model;
 mod rnn;
 
-pub use cell::{Cell, State};
-pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
+pub use activation::Activation;
+pub use cell::{Cell, State, StateShapes};
+pub use cells::{GruCell, LstmCell, SimpleRnnCell};
 pub use error::Error;
-pub use initializer::Initializer;
-pub use layers::{ActivationLayer, Dense, Dropout, Embedding, LayerNorm};
-pub use model::{InputShape, Layer, LayerConfig, Pass, Sequential, SequentialBuilder, Summary};
+pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
+pub use layer::{Axes, Layer, Pass};
+pub use layers::{
+    ActivationLayer, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
+    LayerNormLayer, Lstm, SimpleRnn,
+};
+pub use model::{InputShape, Model, Sequential, Summary};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};

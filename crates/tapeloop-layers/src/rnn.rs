@@ -2,16 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Var};
 
-use crate::model::{Layer, Pass};
+use crate::layer::{Axes, Layer, Pass};
 use crate::{Cell, Error, State};
 
 /// How a recurrent layer runs over time. Keras' names and defaults.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RnnOptions {
     /// Every step's output instead of the last one's.
     pub return_sequences: bool,
@@ -83,32 +81,29 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         }
         let (batch, time) = (shape[0], shape[1]);
         let mut state = self.start(x.tape(), batch, initial);
-        let mut outputs = Vec::new();
-        let mut last = None;
-        for step in 0..time {
-            let t = if self.options.go_backwards { time - 1 - step } else { step };
-            let x = x.select(1, t);
+        let mut step = |step: usize| {
+            let x = x.select(1, if self.options.go_backwards { time - 1 - step } else { step });
             state = self.cell.step(x, &state);
-            let output = self.cell.output(x, &state);
-            if self.options.return_sequences {
-                outputs.push(output);
+            self.cell.output(x, &state)
+        };
+        let output = match (self.options.return_sequences, time) {
+            (true, 1..) => Var::stack((0..time).map(step), 1),
+            (false, 1..) => {
+                (0..time - 1).for_each(|t| {
+                    step(t);
+                });
+                step(time - 1)
             }
-            last = Some(output);
-        }
+            (sequences, 0) => {
+                let lead: &[usize] = if sequences { &[batch, 0] } else { &[batch] };
+                let own = self.cell.output_shape();
+                x.tape().full(lead.iter().chain(own.iter()).copied().collect::<Shape>(), 0.0)
+            }
+        };
         if self.options.stateful {
             let values = state.iter().map(|state| state.value()).collect();
             *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
         }
-        let zeros = |lead: &[usize]| {
-            let shape = lead.iter().chain(self.cell.output_shape().iter()).copied().collect::<Shape>();
-            x.tape().full(shape, 0.0)
-        };
-        let output = match (self.options.return_sequences, last) {
-            (true, Some(_)) => Var::stack(&outputs, 1),
-            (false, Some(last)) => last,
-            (true, None) => zeros(&[batch, 0]),
-            (false, None) => zeros(&[batch]),
-        };
         RnnOutput { output, state }
     }
 
@@ -188,7 +183,7 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
         self.run(x, None).output
     }
 
-    fn output_shape(&self, input: &[Option<usize>]) -> Result<Vec<Option<usize>>, Error> {
+    fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let [time, features] = input else {
             return Err(Error::config("rnn", format!("needs (time, features), got {} axes", input.len())));
         };
@@ -198,6 +193,19 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
         let output = self.cell.output_shape();
         let time = self.options.return_sequences.then_some(*time);
         Ok(time.into_iter().chain(output.iter().map(|&n| Some(n))).collect())
+    }
+
+    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+        match self.carried_state().as_ref().and_then(|carried| carried.first()) {
+            Some(carried) if self.options.stateful && carried.shape().first() != x.shape().first() => {
+                let batch = carried.shape()[0];
+                Err(Error::input(
+                    format!("batches of {batch}, whose states a stateful layer carries (reset_state forgets them)"),
+                    format!("a batch of {}", x.shape().first().copied().unwrap_or_default()),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn reset_state(&self) {

@@ -161,7 +161,7 @@ impl<T: Element> Var<'_, T> {
                 let (start, end) = (k * n / length, ((k + 1) * n).div_ceil(length));
                 means.push(x.slice(at, start as isize..end as isize).mean(&[at], true));
             }
-            x = Self::concat(&means, at);
+            x = Self::concat(means, at);
         }
         x
     }

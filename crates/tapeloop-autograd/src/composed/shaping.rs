@@ -177,7 +177,7 @@ impl<T: Element> Var<'_, T> {
         if cut == 0 {
             return self;
         }
-        Self::concat(&[self.slice(axis, cut..), self.slice(axis, 0..cut)], axis)
+        Self::concat([self.slice(axis, cut..), self.slice(axis, 0..cut)], axis)
     }
 
     /// More elements at both ends of an axis.
@@ -210,7 +210,7 @@ impl<T: Element> Var<'_, T> {
                 let shape = self.shape();
                 let at = rule::axis("pad", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
                 let beyond = |length| self.tape().full(shape.with(at, length), value);
-                return Self::concat(&[beyond(before), self, beyond(after)], axis);
+                return Self::concat([beyond(before), self, beyond(after)], axis);
             }
             Pad::Reflect => before.max(after) + 1,
             Pad::Replicate => 1,

@@ -143,7 +143,7 @@ impl<T: Element> Var<'_, T> {
                 let end = 2 * half as isize;
                 let product = x.slice(axis, 0..half as isize) * x.slice(axis, half as isize..end);
                 let odd = x.dim(axis) % 2 == 1;
-                x = if odd { Self::concat(&[product, x.slice(axis, end..)], axis) } else { product };
+                x = if odd { Self::concat([product, x.slice(axis, end..)], axis) } else { product };
             }
         }
         x.reshape_to(rule::reduced(&shape, &axes, keepdims))
@@ -192,7 +192,7 @@ impl<T: Element> Var<'_, T> {
         while reach < n {
             let cut = reach as isize;
             let joined = f(x.slice(axis, 0..n as isize - cut), x.slice(axis, cut..));
-            x = Self::concat(&[x.slice(axis, 0..cut), joined], axis);
+            x = Self::concat([x.slice(axis, 0..cut), joined], axis);
             reach *= 2;
         }
         x

@@ -4,13 +4,13 @@ mod gru;
 mod lstm;
 mod simple_rnn;
 
-pub use gru::{Gru, GruCell};
-pub use lstm::{Lstm, LstmCell};
-pub use simple_rnn::{SimpleRnn, SimpleRnnCell};
+pub use gru::GruCell;
+pub use lstm::LstmCell;
+pub use simple_rnn::SimpleRnnCell;
 
 use tapeloop_autograd::Rng;
 
-use crate::{Cell, RnnOptions};
+use crate::{Cell, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`zoo`]: what tests, benches and documentation know of a cell.
 #[derive(Clone, Copy, Debug)]
@@ -42,45 +42,3 @@ zoo! {
     lstm: Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
     simple_rnn: SimpleRnn::new, "Elman 1990";
 }
-
-/// The keyword arguments that every Keras recurrent layer shares, as builder methods.
-macro_rules! rnn_builder {
-    ($config:ident) => {
-        impl $config {
-            /// The default configuration with this many units.
-            pub fn new(units: usize) -> Self {
-                Self { units, ..Self::default() }
-            }
-
-            /// Whether the layer has a bias.
-            pub fn use_bias(self, use_bias: bool) -> Self {
-                Self { use_bias, ..self }
-            }
-
-            /// Returns every step's output instead of the last one's.
-            pub fn return_sequences(mut self, yes: bool) -> Self {
-                self.rnn.return_sequences = yes;
-                self
-            }
-
-            /// Also returns the last states.
-            pub fn return_state(mut self, yes: bool) -> Self {
-                self.rnn.return_state = yes;
-                self
-            }
-
-            /// Runs from the last step to the first; outputs are in the order of processing.
-            pub fn go_backwards(mut self, yes: bool) -> Self {
-                self.rnn.go_backwards = yes;
-                self
-            }
-
-            /// Carries the states from one call to the next.
-            pub fn stateful(mut self, yes: bool) -> Self {
-                self.rnn.stateful = yes;
-                self
-            }
-        }
-    };
-}
-pub(crate) use rnn_builder;

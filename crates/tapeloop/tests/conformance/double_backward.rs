@@ -1,8 +1,43 @@
-use tapeloop::Element;
+//! Gradients of gradients: a penalty on dinner/dx, differentiated by inputs and weights.
+
+use tapeloop::{Element, Tape};
 
 use crate::Outcome;
-use crate::case::{Case, File};
+use crate::case::{Any, Case, File, Numbers};
+use crate::torch_rnn::Stack;
 
-pub fn run<T: Element>(_: &Case, _: &File<T>) -> Result<Outcome<T>, String> {
-    Ok(Outcome::Skipped("not yet".into()))
+pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
+    let stack = match Stack::new(case, file)? {
+        Ok(stack) => stack,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let tape = Tape::new();
+    let x = tape.leaf(file.need("in/x")?.clone());
+    let outputs = stack.call(x, &[]);
+    let inner = outputs
+        .iter()
+        .filter_map(|(name, output)| file.float(&format!("cot/{name}")).map(|cotangent| (*output * cotangent).sum_all()))
+        .reduce(|sum, term| sum + term)
+        .ok_or("the case has no cotangents")?;
+    let gradient = tape.grad(&[(inner, tape.scalar(1.0))], &[x])[0];
+    let batch_axis = isize::from(case.arg("batch_first") != &serde_json::json!(true));
+    let penalty = match case.config["penalty"].as_str() {
+        Some("gradient_penalty") => {
+            let others: Vec<isize> = (0..3).filter(|&axis| axis != batch_axis).collect();
+            (gradient.norm(2.0, &others, false) - 1.0).square().mean_all()
+        }
+        Some("squared_norm") => gradient.square().sum_all(),
+        Some("hvp") => (gradient * file.need("in/v")?).sum_all(),
+        other => return Ok(Outcome::Skipped(format!("unknown penalty {other:?}"))),
+    };
+    let loss = penalty + inner * case.config["mix"].as_f64().unwrap_or(0.0);
+    let gradients = loss.backward();
+    let mut numbers: Numbers<T> =
+        outputs.iter().map(|(name, output)| (format!("out/{name}"), Any::Float(output.value()))).collect();
+    numbers.insert("out/inner".into(), Any::Float(inner.value()));
+    numbers.insert("out/dinner_dx".into(), Any::Float(gradient.value()));
+    let by_x = gradients.wrt(x).cloned().unwrap_or_else(|| tapeloop::Tensor::zeros(x.shape()));
+    numbers.insert("grad/in/x".into(), Any::Float(by_x));
+    stack.weight_gradients(&gradients, &mut numbers);
+    Ok(Outcome::Ran(numbers))
 }

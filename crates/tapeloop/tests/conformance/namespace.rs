@@ -545,12 +545,13 @@ fn shape<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
     if ["cat", "concat", "concatenate", "stack", "hstack", "vstack"].contains(&name) {
         let parts = vars(&a.get(0, "tensors"))?;
         let axis = a.integer(1, "dim axis", 0)? as isize;
+        let rank = parts[0].rank();
         return Ok(Some(Value::Var(match name {
-            "stack" => Var::stack(&parts, axis),
-            "hstack" => Var::concat(&parts, if parts[0].rank() == 1 { 0 } else { 1 }),
-            "vstack" if parts[0].rank() == 1 => Var::stack(&parts, 0),
-            "vstack" => Var::concat(&parts, 0),
-            _ => Var::concat(&parts, axis),
+            "stack" => Var::stack(parts, axis),
+            "hstack" => Var::concat(parts, isize::from(rank > 1)),
+            "vstack" if rank == 1 => Var::stack(parts, 0),
+            "vstack" => Var::concat(parts, 0),
+            _ => Var::concat(parts, axis),
         })));
     }
     let Ok(x) = a.var(0, "input self") else { return Ok(None) };

@@ -81,7 +81,7 @@ pub fn ctc<'t, T: Element>(
         } else {
             let shifted = |by: usize| {
                 let kept = width.saturating_sub(by) as isize;
-                Var::concat(&[never(by.min(width)), alpha.slice(1, 0..kept)], 1)
+                Var::concat([never(by.min(width)), alpha.slice(1, 0..kept)], 1)
             };
             let over = tape.mask(&skips).if_else(shifted(2), f64::NEG_INFINITY);
             alpha.logaddexp(shifted(1)).logaddexp(over) + emitted

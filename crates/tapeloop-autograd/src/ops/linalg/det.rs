@@ -39,7 +39,7 @@ impl<T: Element> Op<T> for Det {
                     without(without(a, -2, i), -1, j).det() * sign
                 })
                 .collect();
-            let cofactors = Var::stack(&minors, -1).reshape_to(a.shape());
+            let cofactors = Var::stack(minors, -1).reshape_to(a.shape());
             cofactors * g.reshape_to(ones)
         });
     }
@@ -48,7 +48,7 @@ impl<T: Element> Op<T> for Det {
 /// The matrices without one row or column.
 fn without<T: Element>(a: Var<'_, T>, axis: isize, index: usize) -> Var<'_, T> {
     let index = index as isize;
-    Var::concat(&[a.slice(axis, 0..index), a.slice(axis, index + 1..)], axis)
+    Var::concat([a.slice(axis, 0..index), a.slice(axis, index + 1..)], axis)
 }
 
 impl<T: Element> Var<'_, T> {

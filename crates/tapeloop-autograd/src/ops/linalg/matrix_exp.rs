@@ -26,9 +26,9 @@ impl<T: Element> Op<T> for MatrixExp {
         let a = back.input(0).t();
         back.give(0, |g| {
             let n = a.dim(-1) as isize;
-            let above = Var::concat(&[a, g], -1);
-            let below = Var::concat(&[g.tape().full(a.shape(), 0.0), a], -1);
-            Var::concat(&[above, below], -2).matrix_exp().slice(-2, 0..n).slice(-1, n..)
+            let above = Var::concat([a, g], -1);
+            let below = Var::concat([g.tape().full(a.shape(), 0.0), a], -1);
+            Var::concat([above, below], -2).matrix_exp().slice(-2, 0..n).slice(-1, n..)
         });
     }
 }

@@ -1,5 +1,8 @@
 //! y = the inputs one after the other along an axis;  each input's cotangent is its part of ȳ
 
+use smallvec::SmallVec;
+
+use super::reshape::Reshape;
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::ops::{Example, Examples, Op, Run, example};
@@ -59,16 +62,22 @@ impl<'t, T: Element> Var<'t, T> {
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([[1.0f32], [2.0]]));
     /// let b = tape.leaf(Tensor::from([[3.0f32, 4.0], [5.0, 6.0]]));
-    /// assert_eq!(Var::concat(&[a, b], 1).value().to_vec(), [1.0, 3.0, 4.0, 2.0, 5.0, 6.0]);
+    /// assert_eq!(Var::concat([a, b], 1).value().to_vec(), [1.0, 3.0, 4.0, 2.0, 5.0, 6.0]);
     /// ```
     ///
     /// # Panics
     /// If there is none, the axis does not exist, or lengths differ on another axis.
     #[track_caller]
-    pub fn concat(parts: &[Self], axis: isize) -> Self {
-        assert!(!parts.is_empty(), "concat: there must be at least one part");
-        let axis = rule::axis("concat", &parts[0].shape(), axis).unwrap_or_else(|error| panic!("{error}"));
-        join(parts, axis)
+    pub fn concat(parts: impl IntoIterator<Item = Self>, axis: isize) -> Self {
+        let mut parts = parts.into_iter();
+        let first = parts.next().unwrap_or_else(|| panic!("concat: there must be at least one part"));
+        let axis = rule::axis("concat", &first.shape(), axis).unwrap_or_else(|error| panic!("{error}"));
+        let mut join = Join::new(axis);
+        join.push(0, first);
+        for part in parts {
+            join.push(0, part);
+        }
+        join.finish()
     }
 
     /// Variables of one shape, along a new axis.
@@ -78,49 +87,93 @@ impl<'t, T: Element> Var<'t, T> {
     /// let tape = Tape::new();
     /// let a = tape.leaf(Tensor::from([1.0f32, 2.0]));
     /// let b = tape.leaf(Tensor::from([3.0f32, 4.0]));
-    /// assert_eq!(Var::stack(&[a, b], -1).value().to_vec(), [1.0, 3.0, 2.0, 4.0]);
+    /// assert_eq!(Var::stack([a, b], -1).value().to_vec(), [1.0, 3.0, 2.0, 4.0]);
     /// ```
     ///
     /// # Panics
     /// If there is none, shapes differ, or the new axis is not in −rank−1..=rank.
     #[track_caller]
-    pub fn stack(parts: &[Self], axis: isize) -> Self {
-        assert!(!parts.is_empty(), "stack: there must be at least one part");
-        let shape = parts[0].shape();
+    pub fn stack(parts: impl IntoIterator<Item = Self>, axis: isize) -> Self {
+        let mut parts = parts.into_iter();
+        let first = parts.next().unwrap_or_else(|| panic!("stack: there must be at least one part"));
+        let shape = first.shape();
         let mut with_axis = shape.clone();
-        with_axis.0.insert(0, 1);
+        with_axis.0.push(1);
         let axis = rule::axis("stack", &with_axis, axis).unwrap_or_else(|error| panic!("{error}"));
-        with_axis.0.remove(0);
+        with_axis.0.pop();
         with_axis.0.insert(axis, 1);
-        if let Some(other) = parts.iter().find(|part| part.shape() != shape) {
-            panic!("{}", ShapeError::new("stack", &[&shape, &other.shape()], "all shapes must be equal"));
+        let mut join = Join::new(axis);
+        join.push(0, first.unary(Reshape::to(with_axis.clone())));
+        for part in parts {
+            let other = part.shape();
+            assert!(other == shape, "{}", ShapeError::new("stack", &[&shape, &other], "all shapes must be equal"));
+            join.push(0, part.unary(Reshape::to(with_axis.clone())));
         }
-        let parts: smallvec::SmallVec<[Self; 32]> =
-            parts.iter().map(|part| part.unary(super::reshape::Reshape::to(with_axis.clone()))).collect();
-        join(&parts, axis)
+        join.finish()
     }
 }
 
-#[track_caller]
-fn join<'t, T: Element>(parts: &[Var<'t, T>], axis: usize) -> Var<'t, T> {
-    match parts {
-        [one] => *one,
-        _ if parts.len() <= GROUP => parts[0].tape().apply(Concat { axis }, parts),
-        _ => {
-            let mut groups = smallvec::SmallVec::<[Var<'t, T>; 32]>::new();
-            for group in parts.chunks(GROUP) {
-                groups.push(join(group, axis));
-            }
-            join(&groups, axis)
+/// Parts on their way into groups: a full group of one level is one part of the next, as digits carry.
+struct Join<'t, T: Element> {
+    axis: usize,
+    levels: SmallVec<[SmallVec<[Var<'t, T>; GROUP]>; 16]>,
+}
+
+impl<'t, T: Element> Join<'t, T> {
+    fn new(axis: usize) -> Self {
+        Self { axis, levels: SmallVec::new() }
+    }
+
+    #[track_caller]
+    fn push(&mut self, level: usize, part: Var<'t, T>) {
+        if self.levels.len() == level {
+            self.levels.push(SmallVec::new());
         }
+        // A full group is joined only when more follows it.
+        if self.levels[level].len() == GROUP {
+            let group = std::mem::take(&mut self.levels[level]);
+            let joined = self.joined(&group);
+            self.push(level + 1, joined);
+        }
+        self.levels[level].push(part);
+    }
+
+    #[track_caller]
+    fn joined(&self, parts: &[Var<'t, T>]) -> Var<'t, T> {
+        match parts {
+            [one] => *one,
+            _ => parts[0].tape().apply(Concat { axis: self.axis }, parts),
+        }
+    }
+
+    /// What is left, from the last parts to the first.
+    #[track_caller]
+    fn finish(mut self) -> Var<'t, T> {
+        for level in 0..self.levels.len() - 1 {
+            let group = std::mem::take(&mut self.levels[level]);
+            let joined = self.joined(&group);
+            self.push(level + 1, joined);
+        }
+        let mut top = self.levels.len() - 1;
+        while self.levels[top].len() > 1 {
+            let group = std::mem::take(&mut self.levels[top]);
+            let joined = self.joined(&group);
+            top += 1;
+            if self.levels.len() == top {
+                self.levels.push(SmallVec::new());
+            }
+            self.levels[top].push(joined);
+        }
+        self.levels[top][0]
     }
 }
 
 impl Examples for Concat {
     fn examples<T: Element>() -> Vec<Example<T>> {
         vec![
-            example!([a: normal [2, 3], b: normal [2, 1]] => Var::concat(&[a, b, a], 1)),
-            example!([a: normal [2, 3], b: normal [2, 3]] => Var::stack(&[a, b, b, a, a, b], 1)),
+            example!([a: normal [2, 3], b: normal [2, 1]] => Var::concat([a, b, a], 1)),
+            example!([a: normal [2, 1]] => Var::concat((0..23).map(|k| a * f64::from(k)), 1)),
+            example!([a: normal [2, 3], b: normal [2, 3]] => Var::stack([a, b, b, a, a, b], 1)),
         ]
     }
 }

@@ -1,0 +1,110 @@
+//! y = f(x W + b)
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Param, Rng, Var, module};
+
+use super::{Config, features, positive, with_last};
+use crate::layer::{Axes, Layer, Pass};
+use crate::{Activation, Error, Initializer};
+
+/// The configuration of a fully connected layer: Keras' `Dense(units, …)` with its defaults. It acts on the last
+/// axis.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::{Dense, Pass, Layer};
+/// let dense = Dense::new(3).layer::<f32>(2, &mut Rng::new(0));
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::zeros([5, 2]));
+/// assert_eq!(dense.forward(x, &mut Pass::inference()).shape(), [5, 3]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dense {
+    /// The width of the output.
+    pub units: usize,
+    /// Default linear.
+    pub activation: Activation,
+    /// Whether there is a bias. Default true.
+    pub use_bias: bool,
+    /// Of `kernel`. Default Glorot uniform.
+    pub kernel_initializer: Initializer,
+    /// Of `bias`. Default zeros.
+    pub bias_initializer: Initializer,
+}
+
+impl Default for Dense {
+    fn default() -> Self {
+        Self {
+            units: 0,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+}
+
+impl Dense {
+    /// The default configuration with this many units.
+    pub fn new(units: usize) -> Self {
+        Self { units, ..Self::default() }
+    }
+
+    /// What is applied to the product.
+    pub fn activation(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Whether there is a bias.
+    pub fn use_bias(self, use_bias: bool) -> Self {
+        Self { use_bias, ..self }
+    }
+
+    /// A layer with fresh weights for this many input features.
+    pub fn layer<T: Element>(&self, input: usize, rng: &mut Rng) -> DenseLayer<T> {
+        DenseLayer {
+            kernel: self.kernel_initializer.param([input, self.units], rng),
+            bias: self.use_bias.then(|| self.bias_initializer.param([self.units], rng)),
+            activation: self.activation,
+        }
+    }
+}
+
+impl Config for Dense {
+    fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+        positive("dense", "units", self.units)?;
+        Ok(Box::new(self.layer(features("dense", input)?, rng)))
+    }
+}
+
+/// f(x W + b) on the last axis.
+#[derive(Clone, Debug)]
+pub struct DenseLayer<T: Element = f32> {
+    /// Weights, (input, units).
+    pub kernel: Param<T>,
+    /// Bias, (units).
+    pub bias: Option<Param<T>>,
+    /// f
+    pub activation: Activation,
+}
+module!(DenseLayer<T> { kernel, bias } rest { activation });
+
+impl<T: Element> Layer<T> for DenseLayer<T> {
+    #[track_caller]
+    fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
+        let mut y = x.matmul(&self.kernel);
+        if let Some(bias) = &self.bias {
+            y = y + bias;
+        }
+        self.activation.apply(y)
+    }
+
+    fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
+        let [width, units] = [0, 1].map(|axis| self.kernel.value().shape()[axis]);
+        match features("dense", input)? {
+            n if n == width => Ok(with_last(input, units)),
+            n => Err(Error::config("dense", format!("needs {width} features, got {n}"))),
+        }
+    }
+}

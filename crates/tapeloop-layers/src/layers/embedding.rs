@@ -1,0 +1,97 @@
+//! Vectors for ids.
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Param, Rng, Tensor, Var, module};
+
+use super::{Config, positive};
+use crate::layer::{Axes, Layer, Pass};
+use crate::{Error, Initializer};
+
+/// The configuration of an embedding: Keras' `Embedding(input_dim, output_dim)` with its defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Embedding {
+    /// The number of ids: they are 0..`input_dim`.
+    pub input_dim: usize,
+    /// The width of a vector.
+    pub output_dim: usize,
+    /// Of the table. Default uniform in −0.05..0.05.
+    pub embeddings_initializer: Initializer,
+}
+
+impl Default for Embedding {
+    fn default() -> Self {
+        Self { input_dim: 0, output_dim: 0, embeddings_initializer: Initializer::RANDOM_UNIFORM }
+    }
+}
+
+impl Embedding {
+    /// Vectors of width `output_dim` for the ids 0..`input_dim`.
+    pub fn new(input_dim: usize, output_dim: usize) -> Self {
+        Self { input_dim, output_dim, ..Self::default() }
+    }
+
+    /// A layer with fresh weights.
+    pub fn layer<T: Element>(&self, rng: &mut Rng) -> EmbeddingLayer<T> {
+        EmbeddingLayer { embeddings: self.embeddings_initializer.param([self.input_dim, self.output_dim], rng) }
+    }
+}
+
+impl Config for Embedding {
+    fn build<T: Element>(&self, _: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+        positive("embedding", "input_dim", self.input_dim)?;
+        positive("embedding", "output_dim", self.output_dim)?;
+        Ok(Box::new(self.layer(rng)))
+    }
+}
+
+/// Rows of a table, by id: (…) → (…, width). As a layer of a model it takes ids as numbers, as Keras does.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::Embedding;
+/// let embedding = Embedding::new(10, 4).layer::<f32>(&mut Rng::new(0));
+/// let tape = Tape::new();
+/// assert_eq!(embedding.look_up(&tape, &Tensor::from([[1i64, 2, 3]])).shape(), [1, 3, 4]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EmbeddingLayer<T: Element = f32> {
+    /// The table, (ids, width).
+    pub embeddings: Param<T>,
+}
+module!(EmbeddingLayer<T> { embeddings });
+
+impl<T: Element> EmbeddingLayer<T> {
+    /// The vectors of `ids`, which are on no tape: an id has no gradient.
+    ///
+    /// # Panics
+    /// If an id is not in the table.
+    #[track_caller]
+    pub fn look_up<'t>(&self, tape: &'t tapeloop_autograd::Tape<T>, ids: &Tensor<i64>) -> Var<'t, T> {
+        tape.param(&self.embeddings).embedding(ids, None)
+    }
+}
+
+impl<T: Element> Layer<T> for EmbeddingLayer<T> {
+    #[track_caller]
+    fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
+        if let Err(error) = self.check(&x.value()) {
+            panic!("{error}");
+        }
+        self.look_up(x.tape(), &x.value().map(|id| id.to_f64() as i64))
+    }
+
+    fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
+        let width = self.embeddings.value().shape()[1];
+        Ok(input.iter().copied().chain([Some(width)]).collect())
+    }
+
+    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+        let rows = self.embeddings.value().shape()[0];
+        let valid = |id: f64| id.fract() == 0.0 && id >= 0.0 && id < rows as f64;
+        match x.to_vec().into_iter().map(T::to_f64).find(|&id| !valid(id)) {
+            Some(id) => Err(Error::input(format!("ids that are whole numbers in 0..{rows}"), id.to_string())),
+            None => Ok(()),
+        }
+    }
+}

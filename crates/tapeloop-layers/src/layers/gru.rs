@@ -1,0 +1,93 @@
+//! The configuration of a GRU layer.
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Rng, Shape};
+
+use super::recurrent::recurrent;
+use crate::{Activation, GruCell, Initializer};
+
+/// The configuration of a GRU layer: Keras' `GRU(units, …)` with its defaults.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::Gru;
+/// let gru = Gru::new(64).layer::<f32>(1, &mut Rng::new(0));
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::zeros([32, 10, 1])); // batch, time, features
+/// assert_eq!(gru.run(x, None).output.shape(), [32, 64]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gru {
+    /// The width of h.
+    pub units: usize,
+    /// Of the candidate. Default tanh.
+    pub activation: Activation,
+    /// Of the gates. Default sigmoid.
+    pub recurrent_activation: Activation,
+    /// Whether there is a bias. Default true.
+    pub use_bias: bool,
+    /// Of `kernel`. Default Glorot uniform, on the whole matrix.
+    pub kernel_initializer: Initializer,
+    /// Of `recurrent_kernel`. Default orthogonal, on the whole matrix.
+    pub recurrent_initializer: Initializer,
+    /// Of `bias`. Default zeros.
+    pub bias_initializer: Initializer,
+    /// Whether the reset gate acts after the product with the recurrent weights. Default true.
+    pub reset_after: bool,
+    /// Every step's output instead of the last one's. Default false.
+    pub return_sequences: bool,
+    /// Also the last state. Default false.
+    pub return_state: bool,
+    /// From the last step to the first. Default false.
+    pub go_backwards: bool,
+    /// Each call starts from the state the last one ended with. Default false.
+    pub stateful: bool,
+}
+
+impl Default for Gru {
+    fn default() -> Self {
+        Self {
+            units: 0,
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
+            bias_initializer: Initializer::Zeros,
+            reset_after: true,
+            return_sequences: false,
+            return_state: false,
+            go_backwards: false,
+            stateful: false,
+        }
+    }
+}
+
+recurrent!(Gru, GruCell, "gru");
+
+impl Gru {
+    /// What is applied to the gates.
+    pub fn recurrent_activation(self, recurrent_activation: Activation) -> Self {
+        Self { recurrent_activation, ..self }
+    }
+
+    /// Whether the reset gate acts after the product with the recurrent weights.
+    pub fn reset_after(self, reset_after: bool) -> Self {
+        Self { reset_after, ..self }
+    }
+
+    /// A cell with fresh weights.
+    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> GruCell<T> {
+        let units = self.units;
+        let bias_shape = if self.reset_after { Shape::from([2, 3 * units]) } else { Shape::from([3 * units]) };
+        GruCell {
+            kernel: self.kernel_initializer.param([input, 3 * units], rng),
+            recurrent_kernel: self.recurrent_initializer.param([units, 3 * units], rng),
+            bias: self.use_bias.then(|| self.bias_initializer.param(bias_shape, rng)),
+            activation: self.activation,
+            recurrent_activation: self.recurrent_activation,
+            reset_after: self.reset_after,
+        }
+    }
+}

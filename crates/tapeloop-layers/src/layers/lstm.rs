@@ -1,0 +1,95 @@
+//! The configuration of an LSTM layer.
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Param, Rng, Tensor};
+
+use super::recurrent::recurrent;
+use crate::{Activation, Initializer, LstmCell};
+
+/// The configuration of an LSTM layer: Keras' `LSTM(units, …)` with its defaults.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::Lstm;
+/// let lstm = Lstm::new(128).return_sequences(true).layer::<f32>(1, &mut Rng::new(0));
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::zeros([32, 10, 1])); // batch, time, features
+/// assert_eq!(lstm.run(x, None).output.shape(), [32, 10, 128]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lstm {
+    /// The width of h and c.
+    pub units: usize,
+    /// Of the candidate and the output. Default tanh.
+    pub activation: Activation,
+    /// Of the gates. Default sigmoid.
+    pub recurrent_activation: Activation,
+    /// Whether there is a bias. Default true.
+    pub use_bias: bool,
+    /// Of `kernel`. Default Glorot uniform, on the whole matrix.
+    pub kernel_initializer: Initializer,
+    /// Of `recurrent_kernel`. Default orthogonal, on the whole matrix.
+    pub recurrent_initializer: Initializer,
+    /// Of `bias`. Default zeros.
+    pub bias_initializer: Initializer,
+    /// Puts 1 in the forget gate's part of the bias. Default true.
+    pub unit_forget_bias: bool,
+    /// Every step's output instead of the last one's. Default false.
+    pub return_sequences: bool,
+    /// Also the last states. Default false.
+    pub return_state: bool,
+    /// From the last step to the first. Default false.
+    pub go_backwards: bool,
+    /// Each call starts from the states the last one ended with. Default false.
+    pub stateful: bool,
+}
+
+impl Default for Lstm {
+    fn default() -> Self {
+        Self {
+            units: 0,
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
+            bias_initializer: Initializer::Zeros,
+            unit_forget_bias: true,
+            return_sequences: false,
+            return_state: false,
+            go_backwards: false,
+            stateful: false,
+        }
+    }
+}
+
+recurrent!(Lstm, LstmCell, "lstm");
+
+impl Lstm {
+    /// What is applied to the gates.
+    pub fn recurrent_activation(self, recurrent_activation: Activation) -> Self {
+        Self { recurrent_activation, ..self }
+    }
+
+    /// Puts 1 in the forget gate's part of the bias, so that a fresh cell remembers (Jozefowicz et al. 2015).
+    pub fn unit_forget_bias(self, unit_forget_bias: bool) -> Self {
+        Self { unit_forget_bias, ..self }
+    }
+
+    /// A cell with fresh weights.
+    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> LstmCell<T> {
+        let units = self.units;
+        let kernel = self.kernel_initializer.param([input, 4 * units], rng);
+        let recurrent_kernel = self.recurrent_initializer.param([units, 4 * units], rng);
+        let bias = self.use_bias.then(|| {
+            let mut bias: Tensor<T> = self.bias_initializer.tensor([4 * units], rng);
+            if self.unit_forget_bias {
+                bias.as_mut_slice()[units..2 * units].fill(T::ONE);
+            }
+            Param::new(bias)
+        });
+        let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
+        LstmCell { kernel, recurrent_kernel, bias, activation, recurrent_activation }
+    }
+}

@@ -1,0 +1,116 @@
+//! Layers by their configuration. One file each; the list below names them all.
+
+mod activation;
+mod dense;
+mod dropout;
+mod embedding;
+mod gru;
+mod layer_norm;
+mod lstm;
+mod recurrent;
+mod simple_rnn;
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Rng};
+
+use crate::layer::Axes;
+use crate::{Error, Layer};
+
+pub use activation::ActivationLayer;
+pub use dense::{Dense, DenseLayer};
+pub use dropout::{Dropout, DropoutLayer};
+pub use embedding::{Embedding, EmbeddingLayer};
+pub use gru::Gru;
+pub use layer_norm::{LayerNorm, LayerNormLayer};
+pub use lstm::Lstm;
+pub use simple_rnn::SimpleRnn;
+
+/// A layer's configuration: data, from which the layer is built.
+pub trait Config {
+    /// The layer for inputs of a shape (without the batch axis), with fresh weights.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or the layer cannot take such an input.
+    fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error>;
+}
+
+macro_rules! layers {
+    ($($variant:ident($config:ty) $name:literal;)*) => {
+        /// The configuration of any layer, as a model's JSON holds it.
+        ///
+        /// ```
+        /// use tapeloop_layers::{Dense, LayerConfig};
+        /// let json = serde_json::to_string(&LayerConfig::from(Dense::new(3))).unwrap();
+        /// assert!(json.starts_with(r#"{"layer":"dense","units":3"#), "{json}");
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "layer", rename_all = "snake_case")]
+        pub enum LayerConfig {
+            $(
+                #[doc = concat!("[`", stringify!($config), "`]")]
+                $variant($config),
+            )*
+        }
+
+        impl LayerConfig {
+            /// The kind of layer, in a type's spelling.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => stringify!($variant),)*
+                }
+            }
+
+            /// The kind of layer, in a name's spelling.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                }
+            }
+        }
+
+        impl Config for LayerConfig {
+            fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+                match self {
+                    $(Self::$variant(config) => config.build(input, rng),)*
+                }
+            }
+        }
+
+        $(impl From<$config> for LayerConfig {
+            fn from(config: $config) -> Self {
+                Self::$variant(config)
+            }
+        })*
+    };
+}
+
+layers! {
+    Activation(ActivationLayer) "activation";
+    Dense(Dense) "dense";
+    Dropout(Dropout) "dropout";
+    Embedding(Embedding) "embedding";
+    Gru(Gru) "gru";
+    LayerNorm(LayerNorm) "layer_norm";
+    Lstm(Lstm) "lstm";
+    SimpleRnn(SimpleRnn) "simple_rnn";
+}
+
+/// The rule for a size that must be at least 1.
+pub(crate) fn positive(layer: &str, what: &str, n: usize) -> Result<(), Error> {
+    if n == 0 { Err(Error::config(layer, format!("{what} must be at least 1"))) } else { Ok(()) }
+}
+
+/// The last axis of an input, whose length must be known.
+pub(crate) fn features(layer: &str, input: &[Option<usize>]) -> Result<usize, Error> {
+    match input.last() {
+        Some(Some(n)) => Ok(*n),
+        Some(None) => Err(Error::config(layer, "the length of the last axis, the features, must be known")),
+        None => Err(Error::config(layer, "needs at least one axis behind the batch")),
+    }
+}
+
+/// `input` with another length of the last axis.
+pub(crate) fn with_last(input: &[Option<usize>], last: usize) -> Axes {
+    let lead = &input[..input.len().saturating_sub(1)];
+    lead.iter().copied().chain([Some(last)]).collect()
+}

@@ -1,0 +1,104 @@
+//! What the configurations of all recurrent layers share.
+
+use tapeloop_autograd::Element;
+
+use super::{features, positive};
+use crate::{Cell, Error, Layer, Rnn, RnnOptions};
+
+/// The width of the input's features, if a recurrent layer can take such an input.
+pub(super) fn input_width(layer: &str, units: usize, input: &[Option<usize>]) -> Result<usize, Error> {
+    positive(layer, "units", units)?;
+    match input {
+        [_, _] => features(layer, input),
+        _ => Err(Error::config(layer, format!("needs (time, features) behind the batch, got {} axes", input.len()))),
+    }
+}
+
+/// The layer that repeats `cell`, boxed.
+pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOptions) -> Box<dyn Layer<T>> {
+    Box::new(Rnn::new(cell, options))
+}
+
+/// The keyword arguments that every Keras recurrent layer shares, as builder methods.
+macro_rules! recurrent {
+    ($config:ident, $cell:ident, $name:literal) => {
+        impl $config {
+            /// The default configuration with this many units.
+            pub fn new(units: usize) -> Self {
+                Self { units, ..Self::default() }
+            }
+
+            /// What is applied to the candidate.
+            pub fn activation(self, activation: $crate::Activation) -> Self {
+                Self { activation, ..self }
+            }
+
+            /// Whether the layer has a bias.
+            pub fn use_bias(self, use_bias: bool) -> Self {
+                Self { use_bias, ..self }
+            }
+
+            /// What `kernel` starts from.
+            pub fn kernel_initializer(self, kernel_initializer: $crate::Initializer) -> Self {
+                Self { kernel_initializer, ..self }
+            }
+
+            /// What `recurrent_kernel` starts from.
+            pub fn recurrent_initializer(self, recurrent_initializer: $crate::Initializer) -> Self {
+                Self { recurrent_initializer, ..self }
+            }
+
+            /// What `bias` starts from.
+            pub fn bias_initializer(self, bias_initializer: $crate::Initializer) -> Self {
+                Self { bias_initializer, ..self }
+            }
+
+            /// Returns every step's output instead of the last one's.
+            pub fn return_sequences(self, return_sequences: bool) -> Self {
+                Self { return_sequences, ..self }
+            }
+
+            /// Also returns the last states.
+            pub fn return_state(self, return_state: bool) -> Self {
+                Self { return_state, ..self }
+            }
+
+            /// Runs from the last step to the first; outputs are in the order of processing.
+            pub fn go_backwards(self, go_backwards: bool) -> Self {
+                Self { go_backwards, ..self }
+            }
+
+            /// Carries the states from one call to the next.
+            pub fn stateful(self, stateful: bool) -> Self {
+                Self { stateful, ..self }
+            }
+
+            /// How the layer runs over time.
+            pub fn options(&self) -> $crate::RnnOptions {
+                let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
+                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful }
+            }
+
+            /// A layer with fresh weights for this many input features.
+            pub fn layer<T: tapeloop_autograd::Element>(
+                &self,
+                input: usize,
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> $crate::Rnn<T, $cell<T>> {
+                $crate::Rnn::new(self.cell(input, rng), self.options())
+            }
+        }
+
+        impl $crate::layers::Config for $config {
+            fn build<T: tapeloop_autograd::Element>(
+                &self,
+                input: &[Option<usize>],
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> Result<Box<dyn $crate::Layer<T>>, $crate::Error> {
+                let width = $crate::layers::recurrent::input_width($name, self.units, input)?;
+                Ok($crate::layers::recurrent::boxed(self.cell::<T>(width, rng), self.options()))
+            }
+        }
+    };
+}
+pub(super) use recurrent;

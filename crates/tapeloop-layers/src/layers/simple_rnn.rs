@@ -1,0 +1,73 @@
+//! The configuration of a fully connected recurrent layer.
+
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Rng};
+
+use super::recurrent::recurrent;
+use crate::{Activation, Initializer, SimpleRnnCell};
+
+/// The configuration of a fully connected recurrent layer: Keras' `SimpleRNN(units, …)` with its defaults.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::SimpleRnn;
+/// let rnn = SimpleRnn::new(8).layer::<f32>(3, &mut Rng::new(0));
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::zeros([2, 5, 3])); // batch, time, features
+/// assert_eq!(rnn.run(x, None).output.shape(), [2, 8]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimpleRnn {
+    /// The width of h.
+    pub units: usize,
+    /// Default tanh.
+    pub activation: Activation,
+    /// Whether there is a bias. Default true.
+    pub use_bias: bool,
+    /// Of `kernel`. Default Glorot uniform.
+    pub kernel_initializer: Initializer,
+    /// Of `recurrent_kernel`. Default orthogonal.
+    pub recurrent_initializer: Initializer,
+    /// Of `bias`. Default zeros.
+    pub bias_initializer: Initializer,
+    /// Every step's output instead of the last one's. Default false.
+    pub return_sequences: bool,
+    /// Also the last state. Default false.
+    pub return_state: bool,
+    /// From the last step to the first. Default false.
+    pub go_backwards: bool,
+    /// Each call starts from the state the last one ended with. Default false.
+    pub stateful: bool,
+}
+
+impl Default for SimpleRnn {
+    fn default() -> Self {
+        Self {
+            units: 0,
+            activation: Activation::Tanh,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
+            bias_initializer: Initializer::Zeros,
+            return_sequences: false,
+            return_state: false,
+            go_backwards: false,
+            stateful: false,
+        }
+    }
+}
+
+recurrent!(SimpleRnn, SimpleRnnCell, "simple_rnn");
+
+impl SimpleRnn {
+    /// A cell with fresh weights.
+    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> SimpleRnnCell<T> {
+        SimpleRnnCell {
+            kernel: self.kernel_initializer.param([input, self.units], rng),
+            recurrent_kernel: self.recurrent_initializer.param([self.units, self.units], rng),
+            bias: self.use_bias.then(|| self.bias_initializer.param([self.units], rng)),
+            activation: self.activation,
+        }
+    }
+}

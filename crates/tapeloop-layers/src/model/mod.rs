@@ -1,0 +1,128 @@
+//! A model: layers one after the other, built from a description that is data.
+
+mod sequential;
+mod summary;
+
+pub use sequential::{InputShape, Sequential};
+pub use summary::Summary;
+
+use tapeloop_autograd::{Element, Module, Param, Path, Tape, Tensor, Var};
+
+use crate::layer::{Axes, Layer, Pass};
+use crate::{Error, LayerConfig};
+
+/// A built model: layers with their weights.
+///
+/// Its description is [`config`](Self::config), its parameters are named `layer.field`, as `lstm.cell.kernel`.
+pub struct Model<T: Element = f32> {
+    config: Sequential,
+    layers: Vec<Named<T>>,
+}
+
+/// A layer in its place.
+struct Named<T: Element> {
+    name: String,
+    layer: Box<dyn Layer<T>>,
+    output: Axes,
+}
+
+impl<T: Element> Model<T> {
+    /// The description it was built from.
+    pub fn config(&self) -> &Sequential {
+        &self.config
+    }
+
+    /// The names of the layers, in order.
+    pub fn layer_names(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().map(|layer| layer.name.as_str())
+    }
+
+    /// The shape of the output behind the batch.
+    pub fn output_shape(&self) -> &[Option<usize>] {
+        self.layers.last().map_or(&[], |layer| &layer.output)
+    }
+
+    /// The output for `x`, (batch, …), on its tape.
+    ///
+    /// # Panics
+    /// If `x` does not suit the model; [`predict`](Self::predict) returns an error instead.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
+        let mut x = x;
+        for Named { layer, .. } in &self.layers {
+            x = layer.forward(x, pass);
+        }
+        x
+    }
+
+    /// The output for `x`, (batch, …), without gradients.
+    ///
+    /// # Errors
+    /// If `x` does not suit the model: another shape, ids that do not exist, another batch than a stateful layer
+    /// carries.
+    pub fn predict(&self, x: &Tensor<T>) -> Result<Tensor<T>, Error> {
+        self.check(x)?;
+        let tape = Tape::inference();
+        let mut pass = Pass::inference();
+        let mut value = tape.constant(x.clone());
+        for Named { name, layer, .. } in &self.layers {
+            layer.check(&value.value()).map_err(|error| error.in_layer(name))?;
+            value = layer.forward(value, &mut pass);
+        }
+        Ok(value.value())
+    }
+
+    /// Whether `x` has the shape the model was built for.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+        let expected = &self.config.input_shape().0;
+        let fits = x.rank() == expected.len() + 1
+            && x.shape()[1..].iter().zip(expected).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n));
+        if fits {
+            return Ok(());
+        }
+        Err(Error::input(format!("an input of shape {}", summary::with_batch(expected)), x.shape().to_string()))
+    }
+
+    /// Forgets what stateful layers carry.
+    pub fn reset_state(&self) {
+        self.layers.iter().for_each(|named| named.layer.reset_state());
+    }
+
+    /// The layers, their shapes and sizes, as a table.
+    pub fn summary(&self) -> Summary {
+        let rows = self.layers.iter().zip(self.config.layers()).map(|(named, config)| {
+            let mut counts = [0, 0];
+            named.layer.visit(&mut Path::default(), &mut |_, param| {
+                counts[usize::from(!param.trainable())] += param.value().size();
+            });
+            (named.name.clone(), config, &named.output, counts)
+        });
+        Summary::new(rows, size_of::<T>())
+    }
+}
+
+impl<T: Element> Module<T> for Model<T> {
+    fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
+        for Named { name, layer, output: _ } in &self.layers {
+            path.enter(name, |path| layer.visit(path, visitor));
+        }
+    }
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
+        for Named { name, layer, output: _ } in &mut self.layers {
+            path.enter(name, |path| layer.visit_mut(path, visitor));
+        }
+    }
+}
+
+/// Names as Keras gives them: the kind, and a number from the second one on.
+fn names(layers: &[LayerConfig]) -> impl Iterator<Item = String> {
+    layers.iter().enumerate().map(|(place, config)| {
+        match layers[..place].iter().filter(|other| other.name() == config.name()).count() {
+            0 => config.name().to_string(),
+            n => format!("{}_{n}", config.name()),
+        }
+    })
+}
