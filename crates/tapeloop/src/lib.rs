@@ -1,4 +1,47 @@
 #![forbid(unsafe_code)]
-#![doc = "x"]
+//! Recurrent networks in Rust: a tape, the layers, the optimizers.
+//!
+//! ```
+//! use tapeloop::prelude::*;
+//!
+//! let mut model = Sequential::new([10, 1]).add(Lstm::new(16)).add(Dense::new(1)).build::<f32>(1)?;
+//! let (x, y) = (Tensor::normal([8, 10, 1], 0.0, 1.0, &mut Rng::new(2)), Tensor::zeros([8, 1]));
+//! let mut optimizer = Adam::new(1e-2);
+//! let mut tape = Tape::new();
+//! for epoch in 0..3 {
+//!     let (loss, gradients) = tape.value_and_grad(|tape| {
+//!         let forecast = model.forward(tape.constant(x.clone()), &mut Pass::training(epoch));
+//!         losses::mse(forecast, &y, Reduction::Mean)
+//!     });
+//!     optimizer.step(&mut model, &gradients);
+//!     println!("epoch {epoch}: loss {loss}");
+//! }
+//! assert_eq!(model.predict(&x)?.shape(), [8, 1]);
+//! # Ok::<(), tapeloop::Error>(())
+//! ```
+//!
+//! Everything of [`autograd`] and [`layers`](tapeloop_layers) is at the root; [`optim`] is beside them.
+
 pub use tapeloop_autograd::*;
 pub use tapeloop_layers::*;
+
+pub use tapeloop_autograd as autograd;
+pub use tapeloop_optim as optim;
+
+/// What most programs use: `use tapeloop::prelude::*;`.
+pub mod prelude {
+    pub use tapeloop_autograd::losses::{self, Reduction};
+    pub use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var, module, s};
+    pub use tapeloop_layers::{
+        Activation, Cell, Dense, Dropout, Embedding, Gru, Initializer, LayerNorm, Lstm, Model, Pass, Rnn, RnnOptions,
+        Sequential, SimpleRnn, State, StateShapes,
+    };
+    pub use tapeloop_optim::{
+        Adam, AdamW, Groups, Optimizer, RmsProp, Rule, Schedule, Sgd, clip_by_global_norm, clip_by_norm, clip_by_value,
+    };
+}
+
+/// The README's programs are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

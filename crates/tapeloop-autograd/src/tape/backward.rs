@@ -167,7 +167,7 @@ impl<T: Element> Tape<T> {
                 entries[found].param = Some(id);
             }
         }
-        Gradients::new(entries, state.home.clone())
+        Gradients::new(entries, state.home.clone(), state.recordings)
     }
 
     /// Cotangents of `wrt` for Σ ⟨root, cotangent⟩, recorded: they can be differentiated again.

@@ -12,6 +12,8 @@ use crate::tensor::Tensor;
 pub struct Gradients<T: Element = f32> {
     entries: Vec<Entry<T>>,
     home: Home<T>,
+    /// Which recording of its tape they belong to.
+    recording: u64,
 }
 
 #[derive(Debug)]
@@ -22,9 +24,9 @@ pub(super) struct Entry<T: Element> {
 }
 
 impl<T: Element> Gradients<T> {
-    pub(super) fn new(mut entries: Vec<Entry<T>>, home: Home<T>) -> Self {
+    pub(super) fn new(mut entries: Vec<Entry<T>>, home: Home<T>, recording: u64) -> Self {
         entries.sort_unstable_by_key(|entry| (entry.param, entry.leaf));
-        Self { entries, home }
+        Self { entries, home, recording }
     }
 
     /// The gradient of a parameter; `None` if nothing the backward pass started from depends on it.
@@ -40,7 +42,16 @@ impl<T: Element> Gradients<T> {
 
     /// The gradient of a leaf; `None` if nothing the backward pass started from depends on it.
     /// Intermediate values have none here: use [`Tape::grad`](super::Tape::grad).
+    ///
+    /// # Panics
+    /// If the leaf is of another tape, or was recorded after a reset.
+    #[track_caller]
     pub fn wrt(&self, leaf: Var<'_, T>) -> Option<&Tensor<T>> {
+        let same = {
+            let state = leaf.tape.state.borrow();
+            Arc::ptr_eq(&self.home.0, &state.home.0) && self.recording == state.recordings
+        };
+        assert!(same, "wrt: the leaf is not of the recording that these gradients belong to");
         self.entries.iter().find(|entry| entry.leaf == leaf.index).map(|entry| &entry.gradient)
     }
 

