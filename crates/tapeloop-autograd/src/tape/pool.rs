@@ -12,7 +12,14 @@ use crate::tensor::buffer::Buffer;
 /// The reference count travels with the buffer: taking and giving back touch no allocator.
 #[derive(Debug, Default)]
 pub(crate) struct Pool<T> {
-    classes: Vec<Vec<Arc<Buffer<T>>>>,
+    classes: Vec<Class<T>>,
+}
+
+#[derive(Debug)]
+struct Class<T> {
+    free: Vec<Arc<Buffer<T>>>,
+    /// How many buffers of the class there are: the list has room for all, so taking one back never allocates.
+    made: usize,
 }
 
 const SMALLEST: usize = 16;
@@ -30,8 +37,15 @@ impl<T: Element> Pool<T> {
     /// A dense tensor nobody else holds; its elements are whatever was left there.
     pub(crate) fn take(&mut self, shape: &Shape) -> Tensor<T> {
         let (class, len) = class(shape.size());
-        let free = self.classes.get_mut(class).and_then(Vec::pop);
-        let mut buffer = free.unwrap_or_else(|| Arc::new(Buffer::zeroed(len, true)));
+        if self.classes.len() <= class {
+            self.classes.resize_with(class + 1, || Class { free: Vec::new(), made: 0 });
+        }
+        let class = &mut self.classes[class];
+        let mut buffer = class.free.pop().unwrap_or_else(|| {
+            class.made += 1;
+            class.free.reserve(class.made);
+            Arc::new(Buffer::zeroed(len, true))
+        });
         if cfg!(debug_assertions) {
             // What an operation forgets to write shows.
             Arc::get_mut(&mut buffer).expect("a free buffer has one owner").as_mut_slice().fill(T::NAN);
@@ -43,16 +57,16 @@ impl<T: Element> Pool<T> {
     pub(crate) fn give(&mut self, mut tensor: Tensor<T>) {
         if tensor.data.pooled() && Arc::get_mut(&mut tensor.data).is_some() {
             let (class, _) = class(tensor.data.len());
-            if self.classes.len() <= class {
-                self.classes.resize_with(class + 1, Vec::new);
+            // Another tape's buffer is not kept: this one has no room for it.
+            if let Some(class) = self.classes.get_mut(class).filter(|class| class.free.len() < class.made) {
+                class.free.push(tensor.data);
             }
-            self.classes[class].push(tensor.data);
         }
     }
 
     /// Bytes of the free buffers.
     pub(crate) fn bytes(&self) -> usize {
-        self.classes.iter().flatten().map(|buffer| buffer.len() * size_of::<T>()).sum()
+        self.classes.iter().flat_map(|class| &class.free).map(|buffer| buffer.len() * size_of::<T>()).sum()
     }
 }
 
