@@ -20,7 +20,8 @@ fn every_file_is_in_the_list_and_has_an_example() {
             entries.iter().filter(|entry| entry.group == group).map(|entry| entry.file.to_string()).collect();
         assert_eq!(files, listed, "in {}", folder.display());
     }
-    let folders = std::fs::read_dir(source.join("ops")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    let folders =
+        std::fs::read_dir(source.join("ops")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir());
     for folder in folders {
         let name = folder.unwrap().file_name().into_string().unwrap();
         assert!(entries.iter().any(|entry| entry.group == name), "no operation of the list is in {name}");

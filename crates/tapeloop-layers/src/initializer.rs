@@ -245,8 +245,7 @@ impl Initializer {
                     rank > 0 && *gates > 0 && shape[rank - 1].is_multiple_of(*gates),
                     "per gate: the last axis of {shape} does not divide into {gates} parts"
                 );
-                let part: Shape =
-                    shape[..rank - 1].iter().copied().chain([shape[rank - 1] / gates]).collect();
+                let part: Shape = shape[..rank - 1].iter().copied().chain([shape[rank - 1] / gates]).collect();
                 let parts: Vec<Tensor<T>> = (0..*gates).map(|_| initializer.tensor(&part, rng)).collect();
                 let width = part[rank - 1];
                 Tensor::from_fn(shape, |i| {
@@ -302,10 +301,12 @@ fn scaled<T: Element>(shape: Shape, scale: f64, mode: Fan, distribution: Distrib
 }
 
 fn truncated<T: Element>(shape: Shape, mean: f64, std: f64, cut: f64, rng: &mut Rng) -> Tensor<T> {
-    Tensor::from_fn(shape, |_| loop {
-        let z = rng.normal();
-        if z.abs() <= cut {
-            return T::from_f64(mean + std * z);
+    Tensor::from_fn(shape, |_| {
+        loop {
+            let z = rng.normal();
+            if z.abs() <= cut {
+                return T::from_f64(mean + std * z);
+            }
         }
     })
 }

@@ -16,7 +16,9 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let outputs = stack.call(x, &[]);
     let inner = outputs
         .iter()
-        .filter_map(|(name, output)| file.float(&format!("cot/{name}")).map(|cotangent| (*output * cotangent).sum_all()))
+        .filter_map(|(name, output)| {
+            file.float(&format!("cot/{name}")).map(|cotangent| (*output * cotangent).sum_all())
+        })
         .reduce(|sum, term| sum + term)
         .ok_or("the case has no cotangents")?;
     let gradient = tape.grad(&[(inner, tape.scalar(1.0))], &[x])[0];

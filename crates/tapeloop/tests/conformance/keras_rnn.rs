@@ -111,14 +111,15 @@ fn field(path: &str) -> &str {
 fn load<T: Element, C: Cell<T>>(cell: &mut C, file: &File<T>) -> Result<(), String> {
     let mut problem = None;
     let mut names: Vec<String> = file.names("w/");
-    cell.visit_mut(&mut tapeloop::Path::default(), &mut |path, param: &mut Param<T>| {
-        match names.iter().position(|name| field(name) == path.as_str()) {
-            Some(at) => match file.need(&format!("w/{}", names.remove(at))) {
-                Ok(value) => param.set(value.clone()),
-                Err(error) => problem = Some(error),
-            },
-            None => problem = Some(format!("the file has no weight {}", path.as_str())),
-        }
+    cell.visit_mut(&mut tapeloop::Path::default(), &mut |path, param: &mut Param<T>| match names
+        .iter()
+        .position(|name| field(name) == path.as_str())
+    {
+        Some(at) => match file.need(&format!("w/{}", names.remove(at))) {
+            Ok(value) => param.set(value.clone()),
+            Err(error) => problem = Some(error),
+        },
+        None => problem = Some(format!("the file has no weight {}", path.as_str())),
     });
     match (problem, names.first()) {
         (Some(problem), _) => Err(problem),
@@ -126,4 +127,3 @@ fn load<T: Element, C: Cell<T>>(cell: &mut C, file: &File<T>) -> Result<(), Stri
         (None, None) => Ok(()),
     }
 }
-

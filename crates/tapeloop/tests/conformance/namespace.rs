@@ -208,7 +208,9 @@ fn on_indices<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T
             let classes = if classes < 0 { ids.to_vec().iter().max().map_or(0, |n| n + 1) } else { classes };
             Value::Ints(Tensor::<T>::one_hot(ids, classes as usize).map(|x| x.to_f64() as i64))
         }
-        ("to" | "float" | "double" | "type_as", _) if !matches!(first, Value::Var(_)) => Value::Var(float(tape, &first)?),
+        ("to" | "float" | "double" | "type_as", _) if !matches!(first, Value::Var(_)) => {
+            Value::Var(float(tape, &first)?)
+        }
         ("long" | "int", Value::Ints(_)) => first,
         ("long" | "int", Value::Bools(mask)) => Value::Ints(mask.map(i64::from)),
         ("long" | "int", Value::Var(x)) => Value::Ints(x.value().map(|x| x.to_f64().trunc() as i64)),
@@ -349,10 +351,48 @@ fn unary<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
 
 fn binary<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
     let known = [
-        "add", "sub", "subtract", "rsub", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "pow", "atan2", "arctan2",
-        "hypot", "fmod", "remainder", "maximum", "minimum", "fmax", "fmin", "logaddexp", "xlogy", "eq", "ne", "lt", "le", "gt",
-        "ge", "less", "greater", "neg", "lerp", "addcmul", "addcdiv", "clamp", "clip", "clamp_min", "clamp_max", "where", "masked_fill",
-        "copysign", "float_power",
+        "add",
+        "sub",
+        "subtract",
+        "rsub",
+        "mul",
+        "multiply",
+        "div",
+        "divide",
+        "true_divide",
+        "floor_divide",
+        "pow",
+        "atan2",
+        "arctan2",
+        "hypot",
+        "fmod",
+        "remainder",
+        "maximum",
+        "minimum",
+        "fmax",
+        "fmin",
+        "logaddexp",
+        "xlogy",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "less",
+        "greater",
+        "neg",
+        "lerp",
+        "addcmul",
+        "addcdiv",
+        "clamp",
+        "clip",
+        "clamp_min",
+        "clamp_max",
+        "where",
+        "masked_fill",
+        "copysign",
+        "float_power",
     ];
     if !known.contains(&name) {
         return Ok(None);
@@ -427,7 +467,9 @@ fn binary<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
         return Ok(Some(Value::Var(x.clamp(bound(&low, f64::NEG_INFINITY)?, bound(&high, f64::INFINITY)?))));
     }
     let second = a.get(1, "other exponent tensor1 end");
-    if let ("pow" | "float_power", Value::Number(_) | Value::Integer(_), Value::Var(_)) = (name, &second, a.get(0, "input self")) {
+    if let ("pow" | "float_power", Value::Number(_) | Value::Integer(_), Value::Var(_)) =
+        (name, &second, a.get(0, "input self"))
+    {
         return Ok(Some(Value::Var(x.powf(second.number()?))));
     }
     let y = float(tape, &second)?;
@@ -488,14 +530,26 @@ fn reduction<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
         "std" => x.std(&a.axes(1)?, correction()?, keep(3)?),
         "var_mean" | "std_mean" => {
             let (axes, correction, keep) = (a.axes(1)?, correction()?, keep(3)?);
-            let spread = if name == "var_mean" { x.var(&axes, correction, keep) } else { x.std(&axes, correction, keep) };
+            let spread =
+                if name == "var_mean" { x.var(&axes, correction, keep) } else { x.std(&axes, correction, keep) };
             return Ok(Some(list([Value::Var(spread), Value::Var(x.mean(&axes, keep))])));
         }
         "prod" => x.prod(&a.axes(1)?, keep(2)?),
         "amax" => x.max(&a.axes(1)?, keep(2)?),
         "amin" => x.min(&a.axes(1)?, keep(2)?),
-        "aminmax" => return Ok(Some(list([Value::Var(x.min(&a.axes(1)?, keep(2)?)), Value::Var(x.max(&a.axes(1)?, keep(2)?))]))),
-        "max" | "min" if whole => if name == "max" { x.max(&[], false) } else { x.min(&[], false) },
+        "aminmax" => {
+            return Ok(Some(list([
+                Value::Var(x.min(&a.axes(1)?, keep(2)?)),
+                Value::Var(x.max(&a.axes(1)?, keep(2)?)),
+            ])));
+        }
+        "max" | "min" if whole => {
+            if name == "max" {
+                x.max(&[], false)
+            } else {
+                x.min(&[], false)
+            }
+        }
         "max" | "min" => {
             if let Value::Var(other) = a.get(1, "other") {
                 return Ok(Some(Value::Var(if name == "max" { x.maximum(other) } else { x.minimum(other) })));
@@ -509,7 +563,11 @@ fn reduction<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
             let value = if whole { x.value().reshape(&[-1]) } else { x.value() };
             let axis = if whole { 0 } else { axis(0)? };
             let keep = keep(2)? && !whole;
-            return Ok(Some(Value::Ints(if name == "argmax" { value.argmax(axis, keep) } else { value.argmin(axis, keep) })));
+            return Ok(Some(Value::Ints(if name == "argmax" {
+                value.argmax(axis, keep)
+            } else {
+                value.argmin(axis, keep)
+            })));
         }
         "any" => return Ok(Some(Value::Bools(truth_tensor(x.any(&a.axes(1)?, keep(2)?))))),
         "all" => return Ok(Some(Value::Bools(truth_tensor(x.all(&a.axes(1)?, keep(2)?))))),
@@ -562,7 +620,9 @@ fn shape<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
         "transpose" | "swapaxes" | "swapdims" => {
             x.swap_axes(a.integer(1, "dim0 axis0", 0)? as isize, a.integer(2, "dim1 axis1", 1)? as isize)
         }
-        "movedim" | "moveaxis" => x.move_axis(a.integer(1, "source", 0)? as isize, a.integer(2, "destination", 0)? as isize),
+        "movedim" | "moveaxis" => {
+            x.move_axis(a.integer(1, "source", 0)? as isize, a.integer(2, "destination", 0)? as isize)
+        }
         "squeeze" => {
             let axes = a.axes(1)?;
             let rank = x.rank() as isize;
@@ -768,18 +828,26 @@ fn linear<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
         "dot" | "inner" | "vdot" => a.var(0, "input")?.dot(a.var(1, "other tensor")?),
         "outer" | "ger" => a.var(0, "input")?.outer(a.var(1, "vec2")?),
         "linear" => a.var(0, "input")?.linear(a.var(1, "weight")?, a.maybe_var(2, "bias")?),
-        "bilinear" => {
-            a.var(0, "input1")?.bilinear(a.var(1, "input2")?, a.var(2, "weight")?, a.maybe_var(3, "bias")?)
-        }
+        "bilinear" => a.var(0, "input1")?.bilinear(a.var(1, "input2")?, a.var(2, "weight")?, a.maybe_var(3, "bias")?),
         "solve" => {
             let (left, right) = (a.var(0, "A")?, a.var(1, "B")?);
-            if right.rank() + 1 == left.rank() { left.solve(right.unsqueeze(-1)).squeeze(-1) } else { left.solve(right) }
+            if right.rank() + 1 == left.rank() {
+                left.solve(right.unsqueeze(-1)).squeeze(-1)
+            } else {
+                left.solve(right)
+            }
         }
-        "solve_triangular" => {
-            a.var(0, "A")?.solve_triangular(a.var(1, "B")?, a.truth(9, "upper", false)?, a.truth(9, "unitriangular", false)?)
-        }
+        "solve_triangular" => a.var(0, "A")?.solve_triangular(
+            a.var(1, "B")?,
+            a.truth(9, "upper", false)?,
+            a.truth(9, "unitriangular", false)?,
+        ),
         "triangular_solve" => {
-            let y = a.var(1, "A")?.solve_triangular(a.var(0, "b")?, a.truth(2, "upper", true)?, a.truth(4, "unitriangular", false)?);
+            let y = a.var(1, "A")?.solve_triangular(
+                a.var(0, "b")?,
+                a.truth(2, "upper", true)?,
+                a.truth(4, "unitriangular", false)?,
+            );
             return Ok(Some(list([Value::Var(y), Value::Var(a.var(1, "A")?)])));
         }
         "chain_matmul" | "multi_dot" => {
@@ -991,7 +1059,9 @@ fn loss<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> 
         "mse_loss" => losses::mse(a.var(0, "input")?, target()?, a.reduction(4)?),
         "l1_loss" => losses::l1(a.var(0, "input")?, target()?, a.reduction(4)?),
         "huber_loss" => losses::huber(a.var(0, "input")?, target()?, a.number(3, "delta", 1.0)?, a.reduction(2)?),
-        "smooth_l1_loss" => losses::smooth_l1(a.var(0, "input")?, target()?, a.number(5, "beta", 1.0)?, a.reduction(4)?),
+        "smooth_l1_loss" => {
+            losses::smooth_l1(a.var(0, "input")?, target()?, a.number(5, "beta", 1.0)?, a.reduction(4)?)
+        }
         "cross_entropy" => match a.get(1, "target") {
             Value::Ints(targets) => classes(a.reduction(6)?)?.of(a.var(0, "input")?, &targets),
             target => classes(a.reduction(6)?)?.of_distribution(a.var(0, "input")?, target.var()?),
