@@ -127,7 +127,7 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         table.row(vec![name.to_string(), format!("{rmse:.2}"), format!("{mae:.2}"), share, seconds]);
     }
     println!("\n{table}");
-    draw(&options.svg, &series, &data, &trained, &others[0].1)?;
+    draw(&options.svg, &series, &data, &trained, horizon)?;
     println!("drawn: {}", options.svg.display());
     Ok(())
 }
@@ -206,10 +206,10 @@ fn draw(
     series: &Series,
     data: &Dataset,
     trained: &[(&str, Trained)],
-    persistence: &[Vec<f64>],
+    horizon: usize,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let last = persistence[0].len() - 1;
     // Where there are several steps ahead, the farthest is shown.
+    let last = horizon - 1;
     let curve = |forecast: &[Vec<f64>]| -> Vec<(f64, f64)> {
         data.test.places.iter().zip(forecast).map(|(&place, row)| (series.times[place + last], row[last])).collect()
     };
@@ -224,7 +224,7 @@ fn draw(
         curves.push(line(format!("{name}, training"), by_epoch(&model.train), 1 + k, 1));
         curves.push(line(format!("{name}, validation"), by_epoch(&model.validation), 1 + k, 2));
     }
-    let title = format!("{} and its forecasts, {} ahead", series.name, last + 1);
+    let title = format!("{} and its forecasts, {horizon} ahead", series.name);
     let panels = [
         Panel { title, x: "time".into(), y: series.name.clone(), log: false, lines: forecasts },
         Panel {

@@ -87,6 +87,11 @@ fn range(panel: &Panel, coordinate: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
     if low < high { (low, high) } else { (low.min(0.0) - 0.5, high.max(0.0) + 0.5) }
 }
 
+/// Two decimals at most, none that are zero.
+fn short(y: f64) -> String {
+    format!("{y:.2}").trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
 macro_rules! draw {
     ($name:ident, $panel:ident, ($low:ident, $high:ident) => $axis:expr) => {
         fn $name($panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn Error>> {
@@ -103,6 +108,7 @@ macro_rules! draw {
                 .x_desc(&$panel.x)
                 .y_desc(&$panel.y)
                 .x_label_formatter(&|x| format!("{x:.0}"))
+                .y_label_formatter(&|y| short(*y))
                 .light_line_style(WHITE)
                 .draw()?;
             for line in &$panel.lines {
