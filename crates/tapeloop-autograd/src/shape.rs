@@ -17,9 +17,17 @@ use smallvec::SmallVec;
 /// assert_eq!(shape.size(), 24);
 /// assert_eq!(shape.to_string(), "[2, 3, 4]");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Shape(pub(crate) Dims);
+
+impl Clone for Shape {
+    #[inline]
+    fn clone(&self) -> Self {
+        // A copy of memory, where the vector's own clone goes element by element.
+        Self(Dims::from_slice(&self.0))
+    }
+}
 
 /// One number per axis.
 pub(crate) type Dims = SmallVec<[usize; 4]>;
@@ -63,9 +71,10 @@ impl Shape {
 
     /// Strides of a dense row-major tensor of this shape, in elements.
     pub(crate) fn dense_strides(&self) -> Dims {
-        let mut strides = Dims::from_elem(1, self.rank());
-        for axis in (1..self.rank()).rev() {
-            strides[axis - 1] = strides[axis] * self.0[axis];
+        let mut strides = Dims::from_slice(&self.0);
+        let mut stride = 1;
+        for n in strides.iter_mut().rev() {
+            stride *= std::mem::replace(n, stride);
         }
         strides
     }
@@ -207,6 +216,11 @@ pub(crate) mod rule {
 
     /// NumPy's broadcasting: axes are aligned at the end; lengths must be equal or 1.
     pub(crate) fn broadcast(op: &'static str, shapes: &[&Shape]) -> ShapeResult {
+        if let [first, rest @ ..] = shapes
+            && rest.iter().all(|shape| shape == first)
+        {
+            return Ok((*first).clone());
+        }
         let rank = shapes.iter().map(|shape| shape.rank()).max().unwrap_or(0);
         let mut out = Dims::from_elem(1, rank);
         for shape in shapes {

@@ -109,6 +109,8 @@ pub(crate) fn pointwise<T: Element, const N: usize>(
     };
     if out.len() < PARALLEL || threads.count() == 1 {
         run(0, out);
+    } else if space.dims.len() == 1 && strides == [1; N] {
+        dense(f, inputs.map(|input| input.data), out, threads);
     } else if space.dims.len() == 1 {
         threads.for_chunks(out, PARALLEL / 2, |chunk, out| {
             let first = chunk * (PARALLEL / 2);
@@ -118,6 +120,22 @@ pub(crate) fn pointwise<T: Element, const N: usize>(
         let rows = (PARALLEL / 2).div_ceil(n);
         threads.for_chunks(out, rows * n, |chunk, out| run(chunk * rows, out));
     }
+}
+
+/// `out = f(inputs)` where all lie alike: element i from elements i.
+pub(crate) fn dense<T: Element, const N: usize>(
+    f: impl Pointwise<N>,
+    inputs: [&[T]; N],
+    out: &mut [T],
+    threads: &Threads,
+) {
+    if out.len() < PARALLEL || threads.count() == 1 {
+        return with_simd(Apply { f, x: inputs, out });
+    }
+    threads.for_chunks(out, PARALLEL / 2, |chunk, out| {
+        let first = chunk * (PARALLEL / 2);
+        with_simd(Apply { f, x: inputs.map(|x| &x[first..]), out });
+    });
 }
 
 /// One run along the innermost axis.

@@ -54,8 +54,9 @@ impl<T: Element> Pool<T> {
     }
 
     /// Takes back the buffer of a tensor that is no longer needed, if nobody else holds it.
-    pub(crate) fn give(&mut self, mut tensor: Tensor<T>) {
-        if tensor.data.pooled() && Arc::get_mut(&mut tensor.data).is_some() {
+    pub(crate) fn give(&mut self, tensor: Tensor<T>) {
+        // There are no weak references, so a count of one is ownership.
+        if tensor.data.pooled() && Arc::strong_count(&tensor.data) == 1 {
             let (class, _) = class(tensor.data.len());
             // Another tape's buffer is not kept: this one has no room for it.
             if let Some(class) = self.classes.get_mut(class).filter(|class| class.free.len() < class.made) {

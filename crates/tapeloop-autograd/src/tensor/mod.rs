@@ -43,7 +43,7 @@ impl<T> Clone for Tensor<T> {
     fn clone(&self) -> Self {
         Self {
             shape: self.shape.clone(),
-            strides: self.strides.clone(),
+            strides: Dims::from_slice(&self.strides),
             offset: self.offset,
             data: Arc::clone(&self.data),
         }
@@ -103,7 +103,7 @@ impl<T: Item> Tensor<T> {
 
     /// The elements for writing, in row-major order. Copies first if the storage is shared or strided.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        if !self.is_contiguous() || Arc::get_mut(&mut self.data).is_none() {
+        if !self.is_contiguous() || Arc::strong_count(&self.data) > 1 {
             *self = Self::from_vec(self.shape.clone(), self.to_vec());
         }
         let range = self.offset..self.offset + self.size();
@@ -112,8 +112,8 @@ impl<T: Item> Tensor<T> {
     }
 
     /// Whether writing needs no copy.
-    pub(crate) fn is_unique(&mut self) -> bool {
-        self.is_contiguous() && Arc::get_mut(&mut self.data).is_some()
+    pub(crate) fn is_unique(&self) -> bool {
+        self.is_contiguous() && Arc::strong_count(&self.data) == 1
     }
 
     /// A copy of the elements in row-major order.
