@@ -35,8 +35,8 @@ impl<T> Mat<'_, T> {
     }
 }
 
-/// The packing buffers of a thread, for A and for B.
-type Scratch<T> = LocalKey<RefCell<[Vec<T>; 2]>>;
+/// The packing buffers of the threads that a thread shares its products with.
+type Scratch<T> = LocalKey<RefCell<Vec<T>>>;
 
 /// An element type with matrix products.
 pub trait Gemm: Sized + 'static {
@@ -67,6 +67,8 @@ const KC: usize = 256;
 /// Elements of a packed block of A, and of B.
 const BLOCK_A: usize = 1 << 15;
 const BLOCK_B: usize = 1 << 17;
+/// Elements that fill at least a cache line.
+const LINE: usize = 16;
 /// The widest tile.
 const LARGEST: usize = 8 * 48;
 /// Products below this many multiplications are not worth a second thread.
@@ -109,8 +111,12 @@ pub fn gemm<T: Element>(
     let by_rows = m.div_ceil(tile.mr) >= n.div_ceil(tile.nr);
     let (length, unit) = if by_rows { (m, tile.mr) } else { (n, tile.nr) };
     let share = length.div_ceil(unit).div_ceil(parts) * unit;
-    threads.run(length.div_ceil(share), &|part| {
+    let largest = share.min(length);
+    let blocks = if by_rows { Blocks::new(largest, k, n, tile) } else { Blocks::new(m, k, largest, tile) };
+    // The caller lends every part its buffers: who works on it then makes no difference, to memory neither.
+    let multiply = |part: usize, scratch: &mut [T]| {
         let (from, to) = (part * share, ((part + 1) * share).min(length));
+        let (pack_a, pack_b) = scratch.split_at_mut(blocks.of_a());
         let job = if by_rows {
             let a = Mat { data: a.data.get(from * a.row_stride..).unwrap_or_default(), ..a };
             Job { m: to - from, k, n, a, b, c: c.at(from, 0), accumulate, tile }
@@ -118,8 +124,46 @@ pub fn gemm<T: Element>(
             let b = Mat { data: b.data.get(from * b.col_stride..).unwrap_or_default(), ..b };
             Job { m, k, n: to - from, a, b, c: c.at(0, from), accumulate, tile }
         };
-        T::scratch().with_borrow_mut(|[pack_a, pack_b]| job.run(pack_a, pack_b));
+        job.run(blocks, pack_a, pack_b);
+    };
+    T::scratch().with_borrow_mut(|scratch| {
+        let needed = blocks.elements() * length.div_ceil(share);
+        if scratch.len() < needed + LINE {
+            scratch.resize(needed + LINE, T::ZERO);
+        }
+        // A vector that lies across two cache lines takes two loads.
+        let start = scratch.as_ptr().align_offset(64).min(LINE);
+        threads.for_chunks(&mut scratch[start..start + needed], blocks.elements(), multiply);
     });
+}
+
+/// How much of A and B is packed at a time.
+#[derive(Clone, Copy)]
+struct Blocks {
+    depth: usize,
+    rows: usize,
+    cols: usize,
+}
+
+impl Blocks {
+    fn new<T>(m: usize, k: usize, n: usize, tile: Tile<T>) -> Self {
+        let depth = k.clamp(1, KC);
+        let rows = (BLOCK_A / depth).next_multiple_of(tile.mr).min(m.next_multiple_of(tile.mr));
+        let cols = (BLOCK_B / depth).next_multiple_of(tile.nr).min(n.next_multiple_of(tile.nr));
+        Self { depth, rows, cols }
+    }
+
+    fn elements(self) -> usize {
+        self.of_a() + self.of_b()
+    }
+
+    fn of_a(self) -> usize {
+        (self.rows * self.depth).next_multiple_of(LINE)
+    }
+
+    fn of_b(self) -> usize {
+        (self.cols * self.depth).next_multiple_of(LINE)
+    }
 }
 
 /// Where results go.
@@ -163,13 +207,9 @@ struct Job<'a, T> {
 }
 
 impl<T: Element> Job<'_, T> {
-    fn run(&self, pack_a: &mut Vec<T>, pack_b: &mut Vec<T>) {
+    fn run(&self, blocks: Blocks, pack_a: &mut [T], pack_b: &mut [T]) {
         let Tile { mr, nr, .. } = self.tile;
-        let depth = self.k.clamp(1, KC);
-        let rows = (BLOCK_A / depth).next_multiple_of(mr).min(self.m.next_multiple_of(mr));
-        let cols = (BLOCK_B / depth).next_multiple_of(nr).min(self.n.next_multiple_of(nr));
-        grow(pack_a, rows * depth);
-        grow(pack_b, cols * depth);
+        let Blocks { rows, cols, .. } = blocks;
         for j in (0..self.n).step_by(cols) {
             let n = cols.min(self.n - j);
             // Also for k = 0 there is one pass, which writes the zeros.
@@ -225,12 +265,6 @@ impl<T: Element> Job<'_, T> {
 
 fn rest<T>(data: &[T], from: usize) -> &[T] {
     data.get(from..).unwrap_or_default()
-}
-
-fn grow<T: Element>(buffer: &mut Vec<T>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, T::ZERO);
-    }
 }
 
 /// Panels of `width` rows of `x` (rows × k), each k × `width`, the last one filled with zeros.
@@ -449,7 +483,7 @@ macro_rules! element {
         impl Gemm for $t {
             fn scratch() -> &'static Scratch<Self> {
                 thread_local! {
-                    static BUFFERS: RefCell<[Vec<$t>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+                    static BUFFERS: RefCell<Vec<$t>> = const { RefCell::new(Vec::new()) };
                 }
                 &BUFFERS
             }

@@ -40,6 +40,8 @@ struct Shared {
 struct State {
     job: Option<Job>,
     stop: bool,
+    /// Workers that run.
+    started: usize,
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -73,7 +75,7 @@ impl Threads {
     pub fn new(count: usize) -> Self {
         assert!(count > 0, "threads: there must be at least one");
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { job: None, stop: false, panic: None }),
+            state: Mutex::new(State { job: None, stop: false, started: 0, panic: None }),
             epoch: AtomicU64::new(0),
             next: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
@@ -86,7 +88,13 @@ impl Threads {
             std::thread::Builder::new().name("tapeloop".into()).spawn(move || shared.work())
         };
         // Where the system gives no more threads, those there are do the work.
-        let workers = (1..count).map_while(|k| worker(k).ok()).collect();
+        let workers: Vec<_> = (1..count).map_while(|k| worker(k).ok()).collect();
+        // What starting a thread costs, memory too, is paid here and not by the first loops.
+        let mut state = lock(&shared.state);
+        while state.started < workers.len() {
+            state = shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
         Self(Arc::new(Pool { shared, workers }))
     }
 
@@ -192,6 +200,8 @@ impl Shared {
 
     fn work(&self) {
         let mut seen = 0;
+        lock(&self.state).started += 1;
+        self.done.notify_all();
         loop {
             for _ in 0..SPINS {
                 if self.epoch.load(Ordering::Acquire) != seen {
