@@ -21,7 +21,7 @@ pub use kernels::threads::Threads;
 pub use module::{Module, Path};
 pub use ops::{Op, Run};
 pub use shape::{Shape, ShapeError, ShapeResult};
-pub use tape::{Anomaly, Backward, Gradients, Graph, GraphNode, Operand, Param, ParamId, Phase, Tape, Var};
+pub use tape::{Anomaly, Backward, Gradients, Graph, GraphNode, Mask, Operand, Param, ParamId, Phase, Tape, Var};
 pub use tensor::random::Rng;
 pub use tensor::views::{Slice, s};
 pub use tensor::{Nested, Tensor};

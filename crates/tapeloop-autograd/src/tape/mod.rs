@@ -26,7 +26,7 @@ pub use anomaly::{Anomaly, Phase};
 pub use backward::Backward;
 pub use gradients::Gradients;
 pub use graph::{Graph, GraphNode};
-pub use operand::Operand;
+pub use operand::{Mask, Operand};
 pub use param::{Param, ParamId};
 pub use var::Var;
 

@@ -1,4 +1,4 @@
-//! What can stand beside a [`Var`]: another one, a parameter, a tensor, a number.
+//! What can stand beside a [`Var`]: another one, a parameter, a tensor, a number; and what can mask it.
 
 use super::{Param, Tape, Var};
 use crate::element::Element;
@@ -38,8 +38,20 @@ impl<'t, T: Element> Operand<'t, T> for f64 {
     }
 }
 
-impl<'t, T: Element> Operand<'t, T> for &Tensor<bool> {
-    /// 1 where it is true, else 0.
+/// What says yes or no element by element: a tensor of truth values, or a variable that is 0 for no.
+pub trait Mask<'t, T: Element> {
+    /// 1 for yes and 0 for no, on `tape`; of a variable, itself.
+    #[track_caller]
+    fn on(self, tape: &'t Tape<T>) -> Var<'t, T>;
+}
+
+impl<'t, T: Element> Mask<'t, T> for Var<'t, T> {
+    fn on(self, _: &'t Tape<T>) -> Var<'t, T> {
+        self
+    }
+}
+
+impl<'t, T: Element> Mask<'t, T> for &Tensor<bool> {
     #[track_caller]
     fn on(self, tape: &'t Tape<T>) -> Var<'t, T> {
         tape.mask(self)

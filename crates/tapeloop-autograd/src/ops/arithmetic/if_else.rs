@@ -3,7 +3,7 @@
 use super::super::pointwise::{Pointwise, pointwise};
 use crate::element::Element;
 use crate::ops::{Example, Examples, Op, example};
-use crate::tape::{Backward, Operand, Var};
+use crate::tape::{Backward, Mask, Operand, Var};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IfElse;
@@ -57,7 +57,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// # Panics
     /// If the shapes do not broadcast.
     #[track_caller]
-    pub fn masked_fill(self, mask: impl Operand<'t, T>, value: impl Operand<'t, T>) -> Self {
+    pub fn masked_fill(self, mask: impl Mask<'t, T>, value: impl Operand<'t, T>) -> Self {
         mask.on(self.tape()).if_else(value, self)
     }
 }
