@@ -66,7 +66,8 @@ fn within_four_units_in_the_last_place() {
 #[test]
 fn limits() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
-    let cases: [(&str, fn(f32) -> f32, &[(f32, f32)]); 6] = [
+    type Limits<'a> = (&'a str, fn(f32) -> f32, &'a [(f32, f32)]);
+    let cases: [Limits<'_>; 6] = [
         (
             "exp",
             math::exp,

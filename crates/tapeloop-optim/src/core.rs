@@ -183,8 +183,8 @@ impl<T: Element> Core<T> {
                 return Err(Error::Shape {
                     param: name.clone(),
                     buffer: buffer.clone(),
-                    expected: shape.clone(),
-                    found: tensor.shape().clone(),
+                    expected: Box::new(shape.clone()),
+                    found: Box::new(tensor.shape().clone()),
                 });
             }
             let buffers = names.iter().map(|&name| saved.buffers[name].to_vec()).collect();

@@ -52,9 +52,9 @@ pub enum Error {
         /// The buffer.
         buffer: String,
         /// The parameter's shape.
-        expected: Shape,
+        expected: Box<Shape>,
         /// The buffer's shape.
-        found: Shape,
+        found: Box<Shape>,
     },
 }
 

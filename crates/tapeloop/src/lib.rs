@@ -41,7 +41,15 @@ pub mod prelude {
     };
 }
 
-/// The README's programs are tests.
+/// The programs of the README and of the book are tests.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod book {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/tape.md")]
+    struct Tape;
+    #[doc = include_str!("../../../docs/your-own-cell.md")]
+    struct YourOwnCell;
+    #[doc = include_str!("../../../docs/coming-from.md")]
+    struct ComingFrom;
+}

@@ -149,7 +149,7 @@ impl<T: Element> Var<'_, T> {
         x.reshape_to(rule::reduced(&shape, &axes, keepdims))
     }
 
-    /// y[i] = x[0] · … · x[i] along an axis, by repeated doubling; zeros need no special case.
+    /// yᵢ = x₀ · … · xᵢ along an axis, by repeated doubling; zeros need no special case.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -165,7 +165,7 @@ impl<T: Element> Var<'_, T> {
         self.scan_along(axis, |a, b| a * b)
     }
 
-    /// y[i] = ln(e^x[0] + … + e^x[i]) along an axis, without overflow.
+    /// yᵢ = ln(e^x₀ + … + e^xᵢ) along an axis, without overflow.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};

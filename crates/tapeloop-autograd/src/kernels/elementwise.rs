@@ -5,7 +5,12 @@ use smallvec::SmallVec;
 use super::dispatch::{Kernel, with_simd};
 use super::threads::Threads;
 use crate::element::Element;
-use crate::ops::pointwise::Pointwise;
+
+/// A function of N numbers. The same code serves scalars and, inlined into a loop, vectors: it must be
+/// `#[inline(always)]`, and free of branches where it is to be fast.
+pub(crate) trait Pointwise<const N: usize>: Copy + Send + Sync {
+    fn call<T: Element>(self, x: [T; N]) -> T;
+}
 
 /// Elements and their distance along each axis; 0 where an axis is broadcast.
 #[derive(Clone, Copy)]

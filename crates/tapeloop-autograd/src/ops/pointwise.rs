@@ -1,16 +1,11 @@
 //! Operations that work element by element.
 
 use crate::element::Element;
+pub(crate) use crate::kernels::elementwise::Pointwise;
 use crate::kernels::elementwise::{self, Strided};
 use crate::ops::Run;
 use crate::shape::Dims;
 use crate::tensor::Tensor;
-
-/// A function of N numbers. The same code serves scalars and, inlined into a loop, vectors: it must be
-/// `#[inline(always)]`, and free of branches where it is to be fast.
-pub(crate) trait Pointwise<const N: usize>: Copy + Send + Sync {
-    fn call<T: Element>(self, x: [T; N]) -> T;
-}
 
 impl<T: Element> Run<'_, T> {
     /// `f` of the inputs, broadcast to the result's shape.

@@ -12,7 +12,7 @@ use tapeloop_autograd::Rng;
 
 use crate::{Cell, Gru, Lstm, SimpleRnn};
 
-/// A row of the [`zoo`]: what tests, benches and documentation know of a cell.
+/// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The name of its file.
