@@ -31,6 +31,7 @@ mod tape;
 mod tensor;
 
 pub use composed::attention::AttentionMask;
+pub use composed::complex::Complex;
 pub use composed::convolution::Conv;
 pub use composed::losses;
 pub use composed::pooling::Pool;

@@ -49,8 +49,36 @@ impl<'t, T: Element> Var<'t, T> {
     }
 }
 
+impl<T: Element> Var<'_, T> {
+    /// Rotary position embedding (Su et al. 2021) of (…, time, d): step t turns the pair (xₖ, xₖ₊d/2) by the angle
+    /// (t + offset) · base^(−2k/d), so that products of turned vectors know only distances.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[1.0f64, 0.0], [1.0, 0.0]]));
+    /// let y = x.rotary(10_000.0, 0).value();
+    /// assert_eq!((y.at(&[0, 0]), y.at(&[1, 0]), y.at(&[1, 1])), (1.0, 1f64.cos(), 1f64.sin()));
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer than two axes, or d is odd.
+    #[track_caller]
+    pub fn rotary(self, base: f64, offset: usize) -> Self {
+        let (time, width) = (self.dim(-2), self.dim(-1));
+        assert!(width.is_multiple_of(2), "rotary: the last axis of shape {} has an odd length", self.shape());
+        let half = width / 2;
+        let angle = |i: &[usize]| (i[0] + offset) as f64 * base.powf(-2.0 * i[1] as f64 / width as f64);
+        let cos = Tensor::from_fn([time, half], |i| T::from_f64(angle(i).cos()));
+        let sin = Tensor::from_fn([time, half], |i| T::from_f64(angle(i).sin()));
+        let (a, b) = (self.slice(-1, 0..half as isize), self.slice(-1, half as isize..));
+        Self::concat([a * &cos - b * &sin, a * &sin + b * &cos], -1)
+    }
+}
+
 pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
     vec![
+        example!([x: normal [2, 3, 4]] => x.rotary(100.0, 2)),
         example!([q: normal [2, 3, 4], k: normal [2, 3, 4], v: normal [2, 3, 2]] => q.attention(k, v, AttentionMask::Causal, None)),
         example!([q: normal [3, 4], k: normal [2, 4], v: normal [2, 2], b: normal [3, 2]] => q.attention(k, v, AttentionMask::Add(b), Some(0.7))),
         example!([q: normal [2, 4], k: normal [2, 4], v: normal [2, 2]] => q.attention(k, v, AttentionMask::Where(&Tensor::from([[true, false], [true, true]])), None)),

@@ -21,6 +21,6 @@ macro_rules! composed {
 }
 
 composed! {
-    activations, attention, convolution, dropout, einsum, linalg, losses, normalization, pooling, selection,
+    activations, attention, complex, convolution, dropout, einsum, linalg, losses, normalization, pooling, selection,
     shaping, statistics,
 }

@@ -2,6 +2,7 @@
 
 pub mod dispatch;
 pub(crate) mod elementwise;
+pub(crate) mod fft;
 pub mod gemm;
 pub mod math;
 pub(crate) mod matrix;

@@ -195,6 +195,8 @@ ops! {
         index {
             gather::Gather, index_place::IndexPlace, index_select::IndexSelect, scatter_place::ScatterPlace,
         }
+        /// Fourier transforms.
+        spectral { fft::Fft }
         /// Losses whose derivative differs from that of their formula at its ends.
         loss { binary_cross_entropy::BinaryCrossEntropy }
         /// Linear algebra.

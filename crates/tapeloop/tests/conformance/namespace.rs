@@ -177,6 +177,9 @@ fn signed(shape: &[i64]) -> Vec<isize> {
     shape.iter().map(|&n| n as isize).collect()
 }
 
+/// How the error of a function that is not here begins.
+pub const UNKNOWN: &str = "there is no function";
+
 /// Calls a function or a method: what stands in front of a dot comes first among the arguments.
 pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, arguments: Arguments<'t, T>) -> Result<Value<'t, T>> {
     let a = &arguments;
@@ -192,7 +195,7 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, arguments: Arguments<
             return Ok(value);
         }
     }
-    Err(format!("there is no function {name}"))
+    Err(format!("{UNKNOWN} {name}"))
 }
 
 type Found<'t, T> = Result<Option<Value<'t, T>>>;
@@ -247,9 +250,30 @@ fn on_indices<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T
             let n = a.integer(0, "end", 0)?;
             Value::Ints(Tensor::from((0..n).collect::<Vec<_>>()))
         }
-        ("tensor", Value::List(items)) => {
-            let numbers = items.iter().map(Value::number).collect::<Result<Vec<_>>>()?;
-            Value::Var(tape.constant(Tensor::from(numbers.into_iter().map(T::from_f64).collect::<Vec<_>>())))
+        ("tensor", Value::List(_)) => {
+            let (mut shape, mut numbers, mut whole) = (Vec::new(), Vec::new(), true);
+            nested(&first, 0, &mut shape, &mut numbers, &mut whole)?;
+            if whole {
+                Value::Ints(Tensor::from_vec(shape, numbers.into_iter().map(|x| x as i64).collect()))
+            } else {
+                Value::Var(tape.constant(Tensor::from_vec(shape, numbers.into_iter().map(T::from_f64).collect())))
+            }
+        }
+        ("polygamma", Value::Integer(order)) => Value::Var(float(tape, &a.get(1, "input"))?.polygamma(*order as u32)),
+        ("any" | "all", Value::Bools(mask)) => {
+            let (mask, axes, keep) = (tape.mask(mask), a.axes(1)?, a.truth(2, "keepdim", false)?);
+            Value::Bools(truth_tensor(if name == "any" { mask.any(&axes, keep) } else { mask.all(&axes, keep) }))
+        }
+        ("repeat" | "expand", Value::Ints(ids)) => {
+            let exact = Tape::<f64>::inference();
+            let arguments = Arguments {
+                positional: [Value::Var(exact.constant(ids.map(|n| n as f64)))]
+                    .into_iter()
+                    .chain(a.positional[1..].iter().map(|value| without_floats(value)).collect::<Result<Vec<_>>>()?)
+                    .collect(),
+                named: BTreeMap::new(),
+            };
+            Value::Ints(call(&exact, name, arguments)?.var()?.value().map(|x| x as i64))
         }
         ("tensor", Value::Number(x)) => Value::Var(tape.scalar(*x)),
         ("zeros" | "ones", _) => {
@@ -260,6 +284,29 @@ fn on_indices<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T
         _ => return Ok(None),
     };
     Ok(Some(value))
+}
+
+/// Nested lists as a shape and numbers in order.
+fn nested<T: Element>(
+    value: &Value<'_, T>,
+    depth: usize,
+    shape: &mut Vec<usize>,
+    numbers: &mut Vec<f64>,
+    whole: &mut bool,
+) -> Result<()> {
+    match value {
+        Value::List(items) => {
+            if shape.len() == depth {
+                shape.push(items.len());
+            }
+            items.iter().try_for_each(|item| nested(item, depth + 1, shape, numbers, whole))
+        }
+        other => {
+            *whole &= matches!(other, Value::Integer(_));
+            numbers.push(other.number()?);
+            Ok(())
+        }
+    }
 }
 
 fn unary<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
@@ -320,7 +367,26 @@ fn unary<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
         "hardswish" => x.hard_silu(),
         "selu" => x.selu(),
         "detach" => x.detach(),
-        "clone" | "contiguous" | "positive" | "float" | "double" => x,
+        "clone" | "contiguous" | "positive" | "float" | "double" | "requires_grad_" => x,
+        "sinc" => {
+            let zero = x.eq(0.0);
+            let angle = zero.if_else(1.0, x) * std::f64::consts::PI;
+            zero.if_else(1.0, angle.sin() / angle)
+        }
+        "deg2rad" => x * (std::f64::consts::PI / 180.0),
+        "rad2deg" => x * (180.0 / std::f64::consts::PI),
+        "nanmean" => {
+            let known = x.eq(x);
+            known.if_else(x, 0.0).sum_all() / known.sum_all()
+        }
+        "nan_to_num" => {
+            let finite = x.eq(x).if_else(x, 0.0);
+            let largest = if T::EPSILON.to_f64() > 1e-10 { f64::from(f32::MAX) } else { f64::MAX };
+            finite.clamp(-largest, largest)
+        }
+        "isfinite" => return Ok(Some(Value::Bools(x.value().map(T::is_finite)))),
+        "isinf" => return Ok(Some(Value::Bools(x.value().map(|x| !x.is_finite() && !x.is_nan())))),
+        "signbit" => return Ok(Some(Value::Bools(x.value().map(|x| x.to_f64().is_sign_negative())))),
         "T" => {
             let axes: Vec<isize> = (0..x.rank() as isize).rev().collect();
             x.permute(&axes)
@@ -393,6 +459,9 @@ fn binary<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
         "masked_fill",
         "copysign",
         "float_power",
+        "logaddexp2",
+        "heaviside",
+        "ldexp",
     ];
     if !known.contains(&name) {
         return Ok(None);
@@ -496,6 +565,9 @@ fn binary<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
         "fmin" => y.ne(y).if_else(x, x.ne(x).if_else(y, x.minimum(y))),
         "logaddexp" => x.logaddexp(y),
         "xlogy" => x.xlogy(y),
+        "logaddexp2" => (x * std::f64::consts::LN_2).logaddexp(y * std::f64::consts::LN_2) / std::f64::consts::LN_2,
+        "heaviside" => x.eq(0.0).if_else(y, x.gt(0.0)),
+        "ldexp" => x * y.exp2(),
         "copysign" => x.abs() * y.ge(0.0).if_else(1.0, -1.0),
         "lerp" => x + float(tape, &a.get(2, "weight"))? * (y - x),
         "addcmul" => x + y * float(tape, &a.get(2, "tensor2"))? * a.number(9, "value", 1.0)?,
@@ -600,13 +672,30 @@ fn reduction<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
 }
 
 fn shape<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
-    if ["cat", "concat", "concatenate", "stack", "hstack", "vstack"].contains(&name) {
+    if name == "meshgrid" {
+        let axes = match a.get(0, "tensors") {
+            Value::List(_) => vars(&a.get(0, "tensors"))?,
+            _ => a.positional.iter().map(Value::var).collect::<Result<Vec<_>>>()?,
+        };
+        let shape: Vec<usize> = axes.iter().map(|x| x.size()).collect();
+        let spread = axes.iter().enumerate().map(|(k, x)| {
+            let dims: Vec<isize> = (0..shape.len()).map(|axis| if axis == k { -1 } else { 1 }).collect();
+            Value::Var(x.reshape(&dims).broadcast_to(&shape[..]))
+        });
+        return Ok(Some(list(spread)));
+    }
+    if ["cat", "concat", "concatenate", "stack", "hstack", "vstack", "column_stack", "dstack"].contains(&name) {
         let parts = vars(&a.get(0, "tensors"))?;
         let axis = a.integer(1, "dim axis", 0)? as isize;
         let rank = parts[0].rank();
         return Ok(Some(Value::Var(match name {
             "stack" => Var::stack(parts, axis),
             "hstack" => Var::concat(parts, isize::from(rank > 1)),
+            "column_stack" if rank == 1 => Var::stack(parts, 1),
+            "column_stack" => Var::concat(parts, 1),
+            "dstack" if rank == 1 => Var::stack(parts, 1).unsqueeze(0),
+            "dstack" if rank == 2 => Var::stack(parts, 2),
+            "dstack" => Var::concat(parts, 2),
             "vstack" if rank == 1 => Var::stack(parts, 0),
             "vstack" => Var::concat(parts, 0),
             _ => Var::concat(parts, axis),
@@ -735,6 +824,24 @@ fn shape<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
             };
             pad(x, &pads, mode)
         }
+        "rot90" => {
+            let k = a.integer(1, "k", 1)?.rem_euclid(4);
+            let axes = if a.get(2, "dims").is_none() { vec![0, 1] } else { signed(&a.get(2, "dims").integers()?) };
+            (0..k).fold(x, |y, _| y.swap_axes(axes[0], axes[1]).flip(&[axes[0]]))
+        }
+        "size" => return Ok(Some(Value::Integer(x.dim(axis(1, 0)?) as i64))),
+        "new_zeros" | "new_ones" => {
+            let shape: Vec<usize> = a.list(1, "size")?.into_iter().map(|n| n as usize).collect();
+            x.tape().full(&shape[..], f64::from(u8::from(name == "new_ones")))
+        }
+        "quantile" => {
+            let (q, axis) = (a.number(1, "q", 0.5)?, a.get(2, "dim"));
+            let (x, axis) = if axis.is_none() { (x.reshape(&[-1]), 0) } else { (x, axis.integer()? as isize) };
+            let (sorted, _) = x.sort(axis, false);
+            let place = q * (x.dim(axis) - 1) as f64;
+            let low = sorted.select(axis, place.floor() as usize);
+            low + (sorted.select(axis, place.ceil() as usize) - low) * place.fract()
+        }
         "full_like" => x.tape().full(x.shape(), a.number(1, "fill_value", 0.0)?),
         "to" | "type_as" => x,
         _ => return Ok(None),
@@ -825,7 +932,36 @@ fn linear<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -
             let (beta, alpha) = (a.number(9, "beta", 1.0)?, a.number(9, "alpha", 1.0)?);
             a.var(0, "input")? * beta + product * alpha
         }
-        "dot" | "inner" | "vdot" => a.var(0, "input")?.dot(a.var(1, "other tensor")?),
+        "dot" | "vdot" => a.var(0, "input")?.dot(a.var(1, "other tensor")?),
+        "inner" => {
+            let (x, y) = (a.var(0, "input")?, a.var(1, "other")?);
+            let (p, q) = (x.shape(), y.shape());
+            let n = p[p.rank() - 1] as isize;
+            let shape: Vec<usize> = p[..p.rank() - 1].iter().chain(&q[..q.rank() - 1]).copied().collect();
+            x.reshape(&[-1, n]).matmul(y.reshape(&[-1, n]).t()).reshape_to(shape)
+        }
+        "tensordot" => {
+            let (x, y) = (a.var(0, "a")?, a.var(1, "b")?);
+            let n = a.integer(2, "dims", 2)? as usize;
+            let (p, q) = (x.shape(), y.shape());
+            let inner: usize = q[..n].iter().product();
+            let shape: Vec<usize> = p[..p.rank() - n].iter().chain(&q[n..]).copied().collect();
+            x.reshape(&[-1, inner as isize]).matmul(y.reshape(&[inner as isize, -1])).reshape_to(shape)
+        }
+        "cross" => {
+            let (x, y) = (a.var(0, "input")?, a.var(1, "other")?);
+            let axis = a.integer(2, "dim", -1)? as isize;
+            x.roll(-1, axis) * y.roll(-2, axis) - x.roll(-2, axis) * y.roll(-1, axis)
+        }
+        "addr" => {
+            let product = a.var(1, "vec1")?.outer(a.var(2, "vec2")?);
+            a.var(0, "input")? * a.number(9, "beta", 1.0)? + product * a.number(9, "alpha", 1.0)?
+        }
+        "dist" => (a.var(0, "input")? - a.var(1, "other")?).norm(a.number(2, "p", 2.0)?, &[], false),
+        "cholesky_solve" => {
+            let (b, l) = (a.var(0, "B")?, a.var(1, "L")?);
+            l.t().solve_triangular(l.solve_triangular(b, false, false), true, false)
+        }
         "outer" | "ger" => a.var(0, "input")?.outer(a.var(1, "vec2")?),
         "linear" => a.var(0, "input")?.linear(a.var(1, "weight")?, a.maybe_var(2, "bias")?),
         "bilinear" => a.var(0, "input1")?.bilinear(a.var(1, "input2")?, a.var(2, "weight")?, a.maybe_var(3, "bias")?),
@@ -1006,6 +1142,50 @@ fn network<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) 
             lengths.resize(axes, lengths[0]);
             batched(a.var(0, "input")?, axes + 2, |x| x.adaptive_avg_pool(&lengths))
         }
+        "unfold" | "fold" => {
+            // Images as columns of patches, and the transpose of that.
+            let x = a.var(0, "input")?;
+            let at = usize::from(name == "fold");
+            let pair = |place: usize, names: &str, default: usize| {
+                let mut lengths = a.lengths(place + at, names, &[default])?;
+                lengths.resize(2, lengths[0]);
+                Ok::<_, String>(lengths)
+            };
+            let (window, dilation) = (pair(1, "kernel_size", 1)?, pair(2, "dilation", 1)?);
+            let (padding, stride) = (pair(3, "padding", 0)?, pair(4, "stride", 1)?);
+            let count = |n: usize, k: usize| (n + 2 * padding[k] - dilation[k] * (window[k] - 1) - 1) / stride[k] + 1;
+            if name == "unfold" {
+                let shape = x.shape();
+                let padded = (0..2).fold(x, |x, k| x.pad(k as isize + 2, padding[k], padding[k], Pad::Constant(0.0)));
+                let windows = (0..2).fold(padded, |x, k| x.windows(k as isize + 2, window[k], stride[k], dilation[k]));
+                let places = count(shape[2], 0) * count(shape[3], 1);
+                windows.permute(&[0, 1, 4, 5, 2, 3]).reshape_to([shape[0], shape[1] * window[0] * window[1], places])
+            } else {
+                let size = pair(0, "output_size", 1)?;
+                let (batch, rows) = (x.shape()[0], x.shape()[1]);
+                let channels = rows / (window[0] * window[1]);
+                let patches =
+                    x.reshape_to([batch, channels, window[0], window[1], count(size[0], 0), count(size[1], 1)]);
+                let mut y = patches.permute(&[0, 1, 4, 5, 2, 3]);
+                for k in [1, 0] {
+                    let at = k as isize + 2;
+                    // The window's axis last, where adding up what overlaps expects it.
+                    let last = y.rank() as isize - 1;
+                    let moved = if k == 1 { y } else { y.move_axis(last, last) };
+                    y = moved.overlap_add(at, stride[k], dilation[k], size[k] + 2 * padding[k]);
+                }
+                (0..2).fold(y, |y, k| y.slice(k as isize + 2, padding[k] as isize..(padding[k] + size[k]) as isize))
+            }
+        }
+        "adaptive_max_pool1d" => {
+            let (x, length) = (a.var(0, "input")?, a.lengths(1, "output_size", &[1])?[0]);
+            let n = x.dim(-1);
+            let part = |k: usize| {
+                let (start, end) = (k * n / length, ((k + 1) * n).div_ceil(length));
+                x.slice(-1, start as isize..end as isize).max_at(-1, true).0
+            };
+            Var::concat((0..length).map(part), -1)
+        }
         "scaled_dot_product_attention" => {
             let (q, k, v) = (a.var(0, "query")?, a.var(1, "key")?, a.var(2, "value")?);
             let scale = match a.get(6, "scale") {
@@ -1116,6 +1296,32 @@ fn loss<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> 
         "hinge_embedding_loss" => {
             losses::hinge_embedding(a.var(0, "input")?, target()?, a.number(2, "margin", 1.0)?, a.reduction(5)?)
         }
+        "multi_margin_loss" => {
+            let (x, targets) = (a.var(0, "input")?, a.ints(1, "target")?);
+            let (p, margin) = (a.number(2, "p", 1.0)?, a.number(3, "margin", 1.0)?);
+            let at = targets.reshape(&[-1, 1]);
+            let terms = (margin - x.gather(1, &at) + x).relu().powf(p);
+            let own = Tensor::<T>::one_hot(&targets, x.dim(1)).map(|x| x != T::ZERO);
+            let terms = terms.masked_fill(&own, 0.0).sum(&[1], false) / x.dim(1) as f64;
+            match a.reduction(7)? {
+                Reduction::Mean => terms.mean_all(),
+                Reduction::Sum => terms.sum_all(),
+                Reduction::None => terms,
+            }
+        }
+        "multilabel_soft_margin_loss" => {
+            let terms = losses::bce_with_logits(a.var(0, "input")?, target()?, Reduction::None);
+            let terms = match a.maybe_var(2, "weight")? {
+                Some(weight) => terms * weight,
+                None => terms,
+            };
+            let terms = terms.mean(&[-1], false);
+            match a.reduction(5)? {
+                Reduction::Mean => terms.mean_all(),
+                Reduction::Sum => terms.sum_all(),
+                Reduction::None => terms,
+            }
+        }
         "soft_margin_loss" => losses::soft_margin(a.var(0, "input")?, target()?, a.reduction(4)?),
         "margin_ranking_loss" => losses::margin_ranking(
             a.var(0, "input1")?,
@@ -1158,6 +1364,13 @@ pub fn index<'t, T: Element>(value: Value<'t, T>, items: &[Value<'t, T>]) -> Res
         let k = items[0].integer()?;
         return parts.get(k.rem_euclid(parts.len() as i64) as usize).cloned().ok_or_else(|| "index".into());
     }
+    if let Value::Bools(mask) = &value {
+        let whole = index(Value::<T>::Ints(mask.map(i64::from)), items)?;
+        return match whole {
+            Value::Ints(tensor) => Ok(Value::Bools(tensor.map(|n| n != 0))),
+            other => Ok(other),
+        };
+    }
     if let Value::Ints(tensor) = &value {
         // Through doubles, which hold every index there is.
         let tape = Tape::<f64>::inference();
@@ -1166,6 +1379,14 @@ pub fn index<'t, T: Element>(value: Value<'t, T>, items: &[Value<'t, T>]) -> Res
         return Ok(Value::Ints(index(Value::Var(exact), &items)?.var()?.value().map(|x| x as i64)));
     }
     let mut x = value.var()?;
+    // A list of integers indexes like a tensor of them.
+    let items = &items
+        .iter()
+        .map(|item| match item {
+            Value::List(_) => item.integers().map(|entries| Value::Ints(Tensor::from(entries))),
+            other => Ok(other.clone()),
+        })
+        .collect::<Result<Vec<_>>>()?[..];
     let has_tensor = items.iter().any(|item| matches!(item, Value::Ints(_) | Value::Bools(_)));
     let covered: usize = items
         .iter()
