@@ -1,5 +1,7 @@
 //! One loop, compiled for every kind of vector the machine may have.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 /// A loop to run with the widest vectors at hand. `run` must be `#[inline(always)]`, as must all it calls.
 pub trait Kernel {
     /// What it returns.
@@ -21,19 +23,41 @@ pub enum Isa {
     Portable,
 }
 
-/// The best kind this machine has.
+/// The best kind this machine has, or a lesser one that the environment asks for: `TAPELOOP_ISA=avx2` or `portable`, to
+/// test and to measure what other machines get.
 #[inline]
 pub fn isa() -> Isa {
+    // The answer is kept in a byte: 0 as long as nobody asked.
+    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512];
+    match CHOSEN.load(Ordering::Relaxed) {
+        0 => {
+            let chosen = detect();
+            let place = ALL.iter().position(|&isa| isa == chosen).unwrap_or_default();
+            CHOSEN.store(place as u8 + 1, Ordering::Relaxed);
+            chosen
+        }
+        place => ALL[usize::from(place) - 1],
+    }
+}
+
+#[cold]
+fn detect() -> Isa {
+    let limit = std::env::var("TAPELOOP_ISA").unwrap_or_default();
+    if limit == "portable" {
+        return Isa::Portable;
+    }
     #[cfg(target_arch = "x86_64")]
     {
-        // The standard library keeps the answers: each is one load and a test.
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            return Isa::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Isa::Avx2;
-        }
+        let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+        let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        return match (wide && fused && limit != "avx2", fused) {
+            (true, _) => Isa::Avx512,
+            (_, true) => Isa::Avx2,
+            _ => Isa::Portable,
+        };
     }
+    #[cfg(not(target_arch = "x86_64"))]
     if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Portable }
 }
 
