@@ -19,10 +19,17 @@ impl<T: Element> Tensor<T> {
     /// If the rate is not in 0..=1.
     #[track_caller]
     pub fn dropout_mask(shape: impl Into<crate::Shape>, rate: f64, rng: &mut Rng) -> Self {
-        assert!((0.0..=1.0).contains(&rate), "dropout: a rate of {rate} is not in 0..=1");
-        let kept = if rate < 1.0 { T::from_f64(1.0 / (1.0 - rate)) } else { T::ZERO };
-        Self::bernoulli(shape, 1.0 - rate, rng).map(|x| x * kept)
+        let mut draw = entries(rate, rng);
+        Self::from_fn(shape, |_| draw())
     }
+}
+
+/// The entries of a mask, one after the other.
+#[track_caller]
+fn entries<T: Element>(rate: f64, rng: &mut Rng) -> impl FnMut() -> T {
+    assert!((0.0..=1.0).contains(&rate), "dropout: a rate of {rate} is not in 0..=1");
+    let kept = if rate < 1.0 { T::from_f64(1.0 / (1.0 - rate)) } else { T::ZERO };
+    move || if rng.uniform() < rate { T::ZERO } else { kept }
 }
 
 impl<T: Element> Var<'_, T> {
@@ -43,7 +50,7 @@ impl<T: Element> Var<'_, T> {
         if rate == 0.0 {
             return self;
         }
-        self * &Tensor::dropout_mask(self.shape(), rate, rng)
+        self * self.tape().drawn(&self.shape(), entries(rate, rng))
     }
 }
 

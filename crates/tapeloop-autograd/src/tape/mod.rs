@@ -200,6 +200,14 @@ impl<T: Element> Tape<T> {
         tensor
     }
 
+    /// A constant whose elements are `f()`, one after the other, in a buffer of the pool's.
+    #[track_caller]
+    pub(crate) fn drawn(&self, shape: &Shape, f: impl FnMut() -> T) -> Var<'_, T> {
+        let mut tensor = self.state.borrow_mut().pool.take(shape);
+        tensor.as_mut_slice().fill_with(f);
+        self.constant(tensor)
+    }
+
     /// A constant of 1 where `mask` is true and 0 elsewhere.
     #[track_caller]
     pub fn mask(&self, mask: &Tensor<bool>) -> Var<'_, T> {

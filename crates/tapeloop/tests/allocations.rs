@@ -1,0 +1,69 @@
+//! After the first, a training step of a whole model allocates nothing: layers, loss, backward pass, clipping, optimizer.
+//! Alone in its binary: the allocator counts for the whole process.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tapeloop::kernels::dispatch::{Isa, isa};
+use tapeloop::prelude::*;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    if isa() == Isa::Portable {
+        // Products are then matrixmultiply's, which allocates for each.
+        println!("no fused multiply-add: nothing to count");
+        return;
+    }
+    let config = Sequential::new([40, 3])
+        .add(Lstm::new(16).return_sequences(true))
+        .add(LayerNorm::new())
+        .add(Dropout::new(0.1))
+        .add(Gru::new(8).return_sequences(true).reset_after(false))
+        .add(SimpleRnn::new(8).go_backwards(true))
+        .add(Dense::new(2).activation(Activation::Tanh));
+    let mut model = config.build::<f32>(1).expect("a model that fits together");
+    let mut rng = Rng::new(2);
+    let x = Tensor::normal([8, 40, 3], 0.0, 1.0, &mut rng);
+    let y = Tensor::normal([8, 2], 0.0, 1.0, &mut rng);
+    let (mut optimizer, mut tape) = (Adam::new(1e-3), Tape::new());
+    let mut counts = [0; 6];
+    for count in &mut counts {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let (loss, mut gradients) = tape.value_and_grad(|tape| {
+            let forecast = model.forward(tape.constant(x.clone()), &mut Pass::training(0));
+            losses::mse(forecast, &y, Reduction::Mean)
+        });
+        clip_by_global_norm(&mut gradients, 1.0);
+        optimizer.step(&mut model, &gradients);
+        drop(gradients);
+        assert!(loss.is_finite());
+        *count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    }
+    println!("allocations per step: {counts:?}");
+    assert!(counts[0] > 0, "the counter counts");
+    assert_eq!(counts[1..], [0; 5], "a step after the first must not allocate");
+}
