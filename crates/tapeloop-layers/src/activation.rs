@@ -65,7 +65,8 @@ activations! {
     HardShrink "hard_shrink" => x x.hard_shrink(0.5);
     /// relu6(x + 3) / 6
     HardSigmoid "hard_sigmoid" => x x.hard_sigmoid();
-    /// x · hard_sigmoid(x)
+    /// x · hard_sigmoid(x); also called hard swish
+    #[serde(alias = "hard_swish")]
     HardSilu "hard_silu" => x x.hard_silu();
     /// x between −1 and 1
     HardTanh "hard_tanh" => x x.hard_tanh();
@@ -85,7 +86,8 @@ activations! {
     Selu "selu" => x x.selu();
     /// 1 / (1 + e⁻ˣ)
     Sigmoid "sigmoid" => x x.sigmoid();
-    /// x σ(x)
+    /// x σ(x); also called swish
+    #[serde(alias = "swish")]
     Silu "silu" => x x.silu();
     /// x moved towards 0 by ½
     SoftShrink "soft_shrink" => x x.soft_shrink(0.5);

@@ -77,7 +77,16 @@ impl<T: Element> Tensor<T> {
     /// Uniform in [low, high).
     #[track_caller]
     pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Self {
-        Self::drawn(shape, || low + (high - low) * rng.uniform())
+        let end = T::from_f64(high);
+        Self::from_fn(shape, |_| {
+            loop {
+                let x = T::from_f64(low + (high - low) * rng.uniform());
+                // Rounding to `f32` may reach the end, which does not belong.
+                if x < end || low >= high {
+                    return x;
+                }
+            }
+        })
     }
 
     /// Normal with the given mean and standard deviation.

@@ -4,7 +4,7 @@ use tapeloop::{Element, Tape};
 
 use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
-use crate::torch_rnn::Stack;
+use crate::torch_rnn::{Stack, input_gradients, states};
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
     let stack = match Stack::new(case, file)? {
@@ -13,7 +13,8 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     };
     let tape = Tape::new();
     let x = tape.leaf(file.need("in/x")?.clone());
-    let outputs = stack.call(x, &[]);
+    let states = states(&tape, file)?;
+    let outputs = stack.call(x, &states);
     let inner = outputs
         .iter()
         .filter_map(|(name, output)| {
@@ -38,8 +39,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
         outputs.iter().map(|(name, output)| (format!("out/{name}"), Any::Float(output.value()))).collect();
     numbers.insert("out/inner".into(), Any::Float(inner.value()));
     numbers.insert("out/dinner_dx".into(), Any::Float(gradient.value()));
-    let by_x = gradients.wrt(x).cloned().unwrap_or_else(|| tapeloop::Tensor::zeros(x.shape()));
-    numbers.insert("grad/in/x".into(), Any::Float(by_x));
+    input_gradients(&gradients, x, &states, &mut numbers);
     stack.weight_gradients(&gradients, &mut numbers);
     Ok(Outcome::Ran(numbers))
 }

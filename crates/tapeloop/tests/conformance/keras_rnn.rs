@@ -7,7 +7,8 @@ use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
 
 /// Arguments that change no number, at least not here.
-const WITHOUT_EFFECT: [&str; 5] = ["unroll", "implementation", "use_cudnn", "zero_output_for_mask", "name"];
+const WITHOUT_EFFECT: [&str; 8] =
+    ["unroll", "implementation", "use_cudnn", "zero_output_for_mask", "name", "seed", "dtype", "trainable"];
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
     let mut arguments: Map<String, Json> = case.config["args"].as_object().cloned().unwrap_or_default();
@@ -20,8 +21,15 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
             return Ok(Outcome::Skipped(format!("{name} inside a recurrent layer is not supported yet")));
         }
     }
-    WITHOUT_EFFECT.iter().for_each(|name| {
-        arguments.remove(*name);
+    for activation in ["activation", "recurrent_activation"] {
+        // Python's None is the identity.
+        if arguments.get(activation).is_some_and(Json::is_null) {
+            arguments.insert(activation.into(), json!("linear"));
+        }
+    }
+    // Weights come from the file; what is None is not there.
+    arguments.retain(|name, value| {
+        !WITHOUT_EFFECT.contains(&name.as_str()) && !name.ends_with("_initializer") && !value.is_null()
     });
     let config = Json::Object(arguments);
     let width = case.config["input_shape"][2].as_u64().ok_or("the case has no input shape")? as usize;

@@ -16,11 +16,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     };
     let tape = Tape::new();
     let x = tape.leaf(file.need("in/x")?.clone());
-    let states: Vec<(String, Var<'_, T>)> = file
-        .names("state/")
-        .into_iter()
-        .map(|name| Ok((name.clone(), tape.leaf(file.need(&format!("state/{name}"))?.clone()))))
-        .collect::<Result<_, String>>()?;
+    let states = states(&tape, file)?;
     let outputs = stack.call(x, &states);
     let roots: Vec<_> = outputs
         .iter()
@@ -29,12 +25,28 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let gradients = tape.backward(&roots);
     let mut numbers: Numbers<T> =
         outputs.iter().map(|(name, output)| (format!("out/{name}"), Any::Float(output.value()))).collect();
-    for (name, leaf) in states.iter().map(|(name, leaf)| (format!("state/{name}"), leaf)).chain([("in/x".into(), &x)]) {
-        let gradient = gradients.wrt(*leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape()));
-        numbers.insert(format!("grad/{name}"), Any::Float(gradient));
-    }
+    input_gradients(&gradients, x, &states, &mut numbers);
     stack.weight_gradients(&gradients, &mut numbers);
     Ok(Outcome::Ran(numbers))
+}
+
+/// The initial states as leaves, by name.
+pub fn states<'t, T: Element>(tape: &'t Tape<T>, file: &File<T>) -> Result<Vec<(String, Var<'t, T>)>, String> {
+    let leaf = |name: &String| file.need(&format!("state/{name}")).map(|value| tape.leaf(value.clone()));
+    file.names("state/").into_iter().map(|name| leaf(&name).map(|leaf| (name, leaf))).collect()
+}
+
+/// The gradients of input and initial states, under their names.
+pub fn input_gradients<T: Element>(
+    gradients: &Gradients<T>,
+    x: Var<'_, T>,
+    states: &[(String, Var<'_, T>)],
+    numbers: &mut Numbers<T>,
+) {
+    for (name, leaf) in states.iter().map(|(name, leaf)| (format!("state/{name}"), *leaf)).chain([("in/x".into(), x)]) {
+        let gradient = gradients.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape()));
+        numbers.insert(format!("grad/{name}"), Any::Float(gradient));
+    }
 }
 
 /// LSTM whose h is a projection (Sak et al. 2014): a cell of the test's own.
@@ -102,13 +114,13 @@ impl<T: Element> Stack<T> {
         if case.config.get("lengths").is_some_and(|lengths| !lengths.is_null()) {
             return Ok(Err("packed sequences are not supported yet".into()));
         }
-        if case.arg("dropout").as_f64().unwrap_or(0.0) > 0.0 {
-            return Ok(Err("dropout between layers is not supported yet".into()));
-        }
         let module = case.config["module"].as_str().ok_or("the case has no module")?.to_string();
         let flag = |name: &str| case.arg(name).as_bool().unwrap_or(false);
         let directions = 1 + usize::from(flag("bidirectional"));
         let layers = case.arg("num_layers").as_u64().unwrap_or(1) as usize;
+        if layers > 1 && case.arg("dropout").as_f64().unwrap_or(0.0) > 0.0 {
+            return Ok(Err("dropout between layers is not supported yet".into()));
+        }
         let activation = match case.arg("nonlinearity").as_str() {
             Some("relu") => Activation::Relu,
             _ => Activation::Tanh,
