@@ -47,18 +47,28 @@ fn detect() -> Isa {
     if limit == "portable" {
         return Isa::Portable;
     }
-    #[cfg(target_arch = "x86_64")]
-    {
-        let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
-        let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        return match (wide && fused && limit != "avx2", fused) {
-            (true, _) => Isa::Avx512,
-            (_, true) => Isa::Avx2,
-            _ => Isa::Portable,
-        };
+    best(&limit)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn best(limit: &str) -> Isa {
+    let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+    let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match (wide && fused && limit != "avx2", fused) {
+        (true, _) => Isa::Avx512,
+        (_, true) => Isa::Avx2,
+        _ => Isa::Portable,
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    if cfg!(target_arch = "aarch64") { Isa::Neon } else { Isa::Portable }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn best(_: &str) -> Isa {
+    Isa::Neon
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn best(_: &str) -> Isa {
+    Isa::Portable
 }
 
 /// Runs `kernel` compiled for [`isa`].
