@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Rem, Sub, SubAssign};
 
-use crate::kernels::{gemm::Gemm, math};
+use crate::kernels::{gemm::Gemm, math, panel::Panel};
 
 mod sealed {
     pub trait Sealed {}
@@ -41,6 +41,7 @@ impl Item for bool {
 pub trait Element:
     Item
     + Gemm
+    + Panel
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

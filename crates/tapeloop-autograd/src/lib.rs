@@ -20,6 +20,7 @@
 
 mod composed;
 mod element;
+mod looping;
 pub mod gradcheck;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "vector instructions, and loops shared by threads; nowhere else")]
@@ -38,6 +39,7 @@ pub use composed::pooling::Pool;
 pub use composed::shaping::Pad;
 pub use element::{Element, Item};
 pub use kernels::threads::Threads;
+pub use looping::{Loop, Looped, Returned, Untraceable};
 pub use module::{Module, Path};
 pub use ops::{Op, Run};
 pub use shape::{Shape, ShapeError, ShapeResult};

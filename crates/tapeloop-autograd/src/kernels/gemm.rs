@@ -11,6 +11,7 @@ use std::thread::LocalKey;
 
 use super::dispatch::{Isa, Kernel, isa, with_simd};
 use super::threads::Threads;
+use super::vector::Vector;
 use crate::element::Element;
 
 /// A matrix to read: element (i, j) lies at i · `row_stride` + j · `col_stride`.
@@ -25,12 +26,16 @@ pub struct Mat<'a, T> {
 }
 
 impl<T> Mat<'_, T> {
-    fn transposed(self) -> Self {
+    pub(super) fn transposed(self) -> Self {
         Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 
+    fn raw(self) -> (*const T, usize, usize) {
+        (self.data.as_ptr(), self.row_stride, self.col_stride)
+    }
+
     /// Whether every element of a `rows` × `cols` matrix is inside the data.
-    fn holds(&self, rows: usize, cols: usize) -> bool {
+    pub(super) fn holds(&self, rows: usize, cols: usize) -> bool {
         rows == 0 || cols == 0 || (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len()
     }
 }
@@ -44,8 +49,21 @@ pub trait Gemm: Sized + 'static {
     fn scratch() -> &'static Scratch<Self>;
     #[doc(hidden)]
     fn tile() -> Option<Tile<Self>>;
+    /// What `matrixmultiply` makes of it: `a`, `b` and `c` are a first element, with the distances of neighbours in a
+    /// column and in a row.
+    ///
+    /// # Safety
+    /// Every element of the three matrices must be valid; no others are touched.
     #[doc(hidden)]
-    fn portable(m: usize, k: usize, n: usize, a: Mat<'_, Self>, b: Mat<'_, Self>, accumulate: bool, c: &mut [Self]);
+    unsafe fn portable(
+        m: usize,
+        k: usize,
+        n: usize,
+        a: (*const Self, usize, usize),
+        b: (*const Self, usize, usize),
+        accumulate: bool,
+        c: (*mut Self, usize, usize),
+    );
 }
 
 /// A microkernel: a tile of `mr` × `nr` results, from panels of A (k × `mr`) and B (k × `nr`).
@@ -93,7 +111,8 @@ pub fn gemm<T: Element>(
         return;
     }
     let Some(tile) = T::tile() else {
-        return T::portable(m, k, n, a, b, accumulate, c);
+        // SAFETY: every element of the three matrices exists.
+        return unsafe { T::portable(m, k, n, a.raw(), b.raw(), accumulate, (c.as_mut_ptr(), n, 1)) };
     };
     if m <= 2 && b.col_stride == 1 {
         for (i, row) in c.chunks_mut(n).enumerate() {
@@ -263,12 +282,12 @@ impl<T: Element> Job<'_, T> {
     }
 }
 
-fn rest<T>(data: &[T], from: usize) -> &[T] {
+pub(super) fn rest<T>(data: &[T], from: usize) -> &[T] {
     data.get(from..).unwrap_or_default()
 }
 
 /// Panels of `width` rows of `x` (rows × k), each k × `width`, the last one filled with zeros.
-fn pack<T: Element>(k: usize, rows: usize, x: Mat<'_, T>, width: usize, out: &mut [T]) {
+pub(super) fn pack<T: Element>(k: usize, rows: usize, x: Mat<'_, T>, width: usize, out: &mut [T]) {
     if k == 0 {
         return;
     }
@@ -335,50 +354,6 @@ impl<T: Element> Kernel for RowTimesMatrix<'_, T> {
             c.copy_from_slice(&sum[..c.len()]);
         }
     }
-}
-
-/// A vector of `LANES` elements.
-///
-/// # Safety
-/// Its functions need the instructions it is named after, and pointers valid for `LANES` elements.
-trait Vector: Copy {
-    type Item;
-    const LANES: usize;
-    unsafe fn splat(x: Self::Item) -> Self;
-    unsafe fn load(from: *const Self::Item) -> Self;
-    unsafe fn store(self, to: *mut Self::Item);
-    unsafe fn fma(self, b: Self, c: Self) -> Self;
-}
-
-macro_rules! vector {
-    ($name:ident($raw:ty), $item:ty, $lanes:literal, $splat:expr, $load:expr, $store:expr, $fma:expr) => {
-        #[derive(Clone, Copy)]
-        struct $name($raw);
-        impl Vector for $name {
-            type Item = $item;
-            const LANES: usize = $lanes;
-            #[inline(always)]
-            unsafe fn splat(x: $item) -> Self {
-                // SAFETY: the caller has the instructions.
-                Self(unsafe { $splat(x) })
-            }
-            #[inline(always)]
-            unsafe fn load(from: *const $item) -> Self {
-                // SAFETY: the caller has the instructions and a valid pointer.
-                Self(unsafe { $load(from) })
-            }
-            #[inline(always)]
-            unsafe fn store(self, to: *mut $item) {
-                // SAFETY: the caller has the instructions and a valid pointer.
-                unsafe { $store(to, self.0) }
-            }
-            #[inline(always)]
-            unsafe fn fma(self, b: Self, c: Self) -> Self {
-                // SAFETY: the caller has the instructions.
-                Self(unsafe { $fma(self.0, b.0, c.0) })
-            }
-        }
-    };
 }
 
 /// The tile of `MR` rows of `NV` vectors, in registers over all of k.
@@ -450,14 +425,8 @@ macro_rules! microkernel {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::{Vector, tile};
-
-    vector!(F32x16(__m512), f32, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
-    vector!(F64x8(__m512d), f64, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd);
-    vector!(F32x8(__m256), f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
-    vector!(F64x4(__m256d), f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd);
+    use super::super::vector::x86::*;
+    use super::tile;
 
     microkernel!(avx512_f32: F32x16 of f32, "avx512f", 8 x 3);
     microkernel!(avx512_f64: F64x8 of f64, "avx512f", 8 x 3);
@@ -467,12 +436,8 @@ mod x86 {
 
 #[cfg(target_arch = "aarch64")]
 mod arm {
-    use std::arch::aarch64::*;
-
-    use super::{Vector, tile};
-
-    vector!(F32x4(float32x4_t), f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, |a, b, c| vfmaq_f32(c, a, b));
-    vector!(F64x2(float64x2_t), f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, |a, b, c| vfmaq_f64(c, a, b));
+    use super::super::vector::arm::*;
+    use super::tile;
 
     microkernel!(neon_f32: F32x4 of f32, "neon", 6 x 4);
     microkernel!(neon_f64: F64x2 of f64, "neon", 6 x 4);
@@ -495,24 +460,24 @@ macro_rules! element {
                 }
             }
 
-            fn portable(
+            unsafe fn portable(
                 m: usize,
                 k: usize,
                 n: usize,
-                a: Mat<'_, Self>,
-                b: Mat<'_, Self>,
+                a: (*const Self, usize, usize),
+                b: (*const Self, usize, usize),
                 accumulate: bool,
-                c: &mut [Self],
+                c: (*mut Self, usize, usize),
             ) {
                 let beta = if accumulate { 1.0 } else { 0.0 };
                 let signed = |x: usize| x as isize;
-                // SAFETY: `gemm` has checked that every element of the three matrices exists.
+                // SAFETY: the caller answers for the elements.
                 unsafe {
                     $multiply(
                         m, k, n, 1.0,
-                        a.data.as_ptr(), signed(a.row_stride), signed(a.col_stride),
-                        b.data.as_ptr(), signed(b.row_stride), signed(b.col_stride),
-                        beta, c.as_mut_ptr(), signed(n), 1,
+                        a.0, signed(a.1), signed(a.2),
+                        b.0, signed(b.1), signed(b.2),
+                        beta, c.0, signed(c.1), signed(c.2),
                     );
                 }
             }
@@ -540,16 +505,16 @@ element!(f32, matrixmultiply::sgemm, {});
 element!(f64, matrixmultiply::dgemm, {});
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::tensor::random::Rng;
 
-    fn random<T: Element>(len: usize, rng: &mut Rng) -> Vec<T> {
+    pub(in super::super) fn random<T: Element>(len: usize, rng: &mut Rng) -> Vec<T> {
         (0..len).map(|_| T::from_f64(rng.normal())).collect()
     }
 
     /// The chain every element must be.
-    fn chain<T: Element>(k: usize, n: usize, a: Mat<'_, T>, b: Mat<'_, T>, start: &[T]) -> Vec<T> {
+    pub(in super::super) fn chain<T: Element>(k: usize, n: usize, a: Mat<'_, T>, b: Mat<'_, T>, start: &[T]) -> Vec<T> {
         let element = |i: usize, j: usize| {
             (0..k).fold(start[i * n + j], |sum, l| {
                 a.data[i * a.row_stride + l * a.col_stride].mul_add(b.data[l * b.row_stride + j * b.col_stride], sum)
@@ -574,7 +539,8 @@ mod tests {
                         assert!(c == expected, "{m}x{k}x{n} {accumulate} {threads:?}");
                     }
                     let mut c = old.clone();
-                    T::portable(m, k, n, a, b, accumulate, &mut c);
+                    // SAFETY: the vectors hold the matrices.
+                    unsafe { T::portable(m, k, n, a.raw(), b.raw(), accumulate, (c.as_mut_ptr(), n, 1)) };
                     for (x, y) in c.iter().zip(&expected) {
                         let error = (*x - *y).abs().to_f64();
                         let bound = T::EPSILON.to_f64() * 40.0 * (k as f64 + 4.0).sqrt() * 4.0;

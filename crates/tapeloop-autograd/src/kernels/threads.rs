@@ -98,6 +98,12 @@ impl Threads {
         Self(Arc::new(Pool { shared, workers }))
     }
 
+    /// The caller's thread and no other.
+    pub(crate) fn alone() -> Self {
+        static ALONE: OnceLock<Threads> = OnceLock::new();
+        ALONE.get_or_init(|| Self::new(1)).clone()
+    }
+
     /// One thread per core, shared by everything that asks for no others.
     pub fn shared() -> Self {
         static SHARED: OnceLock<Threads> = OnceLock::new();

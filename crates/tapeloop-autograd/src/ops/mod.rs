@@ -2,6 +2,7 @@
 
 mod example;
 pub(crate) mod fold;
+pub(crate) mod form;
 mod matrices;
 mod operators;
 pub(crate) mod pointwise;
@@ -12,11 +13,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::element::Element;
+use crate::looping::{Part, Splice};
 use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::Tensor;
 
 pub use example::{Example, Sample};
+pub use form::Form;
 pub(crate) use example::{Examples, example};
 pub use run::Run;
 
@@ -67,6 +70,12 @@ pub trait Op<T: Element>: fmt::Debug + Send + Sync {
 
     /// The vector-Jacobian product: gives every input that needs one its cotangent, written in operations.
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>);
+
+    /// What a loop needs to know to take the operation into its body. An opaque one keeps the loop from it.
+    #[doc(hidden)]
+    fn form(&self) -> Form<T> {
+        Form::opaque()
+    }
 }
 
 impl<T: Element> Tape<T> {
@@ -95,6 +104,21 @@ macro_rules! ops {
             $($( $op($group::$file::$op), )*)*
             $($( $flat_op($flat_group::$flat_file::$flat_op), )*)*
             Custom(Arc<dyn Op<T>>),
+            /// A loop: its results are the nodes after it.
+            Loop(Arc<Splice<T>>),
+            /// A result of the loop before it.
+            Part(Part),
+        }
+
+        impl<T: Element> PartialEq for AnyOp<T> {
+            fn eq(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $($( (Self::$op(a), Self::$op(b)) => a == b, )*)*
+                    $($( (Self::$flat_op(a), Self::$flat_op(b)) => a == b, )*)*
+                    (Self::Custom(a), Self::Custom(b)) => Arc::ptr_eq(a, b),
+                    _ => false,
+                }
+            }
         }
 
         impl<T: Element> AnyOp<T> {
@@ -103,6 +127,8 @@ macro_rules! ops {
                     $($( Self::$op(op) => op, )*)*
                     $($( Self::$flat_op(op) => op, )*)*
                     Self::Custom(op) => &**op,
+                    Self::Loop(splice) => &**splice,
+                    Self::Part(part) => part,
                 }
             }
 

@@ -40,6 +40,9 @@ macro_rules! pointwise {
         ) -> $crate::tensor::Tensor<T> {
             run.pointwise(*self, inputs)
         }
+        fn form(&self) -> $crate::ops::Form<T> {
+            $crate::ops::Form::pointwise(*self)
+        }
     };
 }
 pub(crate) use pointwise;

@@ -23,6 +23,8 @@ pub struct Backward<'a, 't, T: Element> {
     needs: &'a [bool],
     output: u32,
     cotangent: Var<'t, T>,
+    /// Of a loop: the cotangent of each result.
+    parts: &'a [Option<Var<'t, T>>],
     given: SmallVec<[(usize, Given<'t, T>); 4]>,
 }
 
@@ -51,6 +53,21 @@ impl<'t, T: Element> Backward<'_, 't, T> {
     /// The cotangent of the result: of its shape.
     pub fn cotangent(&self) -> Var<'t, T> {
         self.cotangent
+    }
+
+    /// The k-th result of a loop.
+    pub(crate) fn part(&self, k: usize) -> Var<'t, T> {
+        Var { tape: self.tape, index: self.output + 1 + k as u32 }
+    }
+
+    /// The cotangent of the k-th result of a loop, if anything depends on that result.
+    pub(crate) fn part_cotangent(&self, k: usize) -> Option<Var<'t, T>> {
+        self.parts[k]
+    }
+
+    /// The tape to write on.
+    pub(crate) fn tape(&self) -> &'t Tape<T> {
+        self.tape
     }
 
     /// Whether the k-th input needs a cotangent.
@@ -123,8 +140,18 @@ impl<T: Element> Tape<T> {
         };
         self.with_recording(false, || {
             for index in (0..mark).rev() {
-                let Some(cotangent) = cotangents[index].take() else {
-                    continue;
+                let parts = match self.kind(index) {
+                    // Its cotangent waits for the loop.
+                    Kind::Part => continue,
+                    Kind::Loop(parts) => parts,
+                    Kind::Single => 0,
+                };
+                let of_parts: SmallVec<[Option<Tensor<T>>; 8]> =
+                    cotangents[index + 1..=index + parts].iter_mut().map(Option::take).collect();
+                let cotangent = match cotangents[index].take() {
+                    Some(cotangent) => cotangent,
+                    None if of_parts.iter().any(Option::is_some) => self.node_value(index),
+                    None => continue,
                 };
                 if !self.state.borrow().nodes[index].needs_grad {
                     self.state.borrow_mut().pool.give(cotangent);
@@ -139,7 +166,8 @@ impl<T: Element> Tape<T> {
                     visit.inputs.iter().map(|&i| state.nodes[i as usize].needs_grad).collect::<SmallVec<[bool; 4]>>()
                 };
                 let cotangent = self.constant(cotangent);
-                let given = self.derive(&visit, index, &needs, cotangent);
+                let of_parts: SmallVec<[_; 8]> = of_parts.into_iter().map(|x| x.map(|x| self.constant(x))).collect();
+                let given = self.derive(&visit, index, &needs, cotangent, &of_parts);
                 // The values leave the tape before they are added, so that sums happen in place.
                 let given: SmallVec<[_; 4]> = given
                     .into_iter()
@@ -202,8 +230,17 @@ impl<T: Element> Tape<T> {
             add(&mut cotangents[root.index as usize], cotangent);
         }
         for index in (0..mark).rev() {
-            let Some(cotangent) = cotangents[index].filter(|_| needed[index]) else {
-                continue;
+            let parts = match self.kind(index) {
+                Kind::Part => continue,
+                Kind::Loop(parts) => parts,
+                Kind::Single => 0,
+            };
+            let of_parts: SmallVec<[_; 8]> = SmallVec::from_slice(&cotangents[index + 1..=index + parts]);
+            let cotangent = match cotangents[index] {
+                _ if !needed[index] => continue,
+                Some(cotangent) => cotangent,
+                None if of_parts.iter().any(Option::is_some) => Var { tape: self, index: index as u32 },
+                None => continue,
             };
             let Some(visit) = self.visit(index) else {
                 continue;
@@ -212,7 +249,7 @@ impl<T: Element> Tape<T> {
             if !needs.contains(&true) {
                 continue;
             }
-            for (k, given) in self.derive(&visit, index, &needs, cotangent) {
+            for (k, given) in self.derive(&visit, index, &needs, cotangent, &of_parts) {
                 let target = visit.inputs[k];
                 let whole = match given {
                     Given::Whole(var) => var,
@@ -253,6 +290,18 @@ impl<T: Element> Tape<T> {
         Some(Visit { op: node.op.clone()?, inputs: node.inputs.clone(), at: node.at })
     }
 
+    fn kind(&self, index: usize) -> Kind {
+        match &self.state.borrow().nodes[index].op {
+            Some(AnyOp::Part(_)) => Kind::Part,
+            Some(AnyOp::Loop(splice)) => Kind::Loop(splice.results()),
+            _ => Kind::Single,
+        }
+    }
+
+    fn node_value(&self, index: usize) -> Tensor<T> {
+        self.state.borrow().nodes[index].value.clone()
+    }
+
     /// Runs one vector-Jacobian product.
     fn derive<'t>(
         &'t self,
@@ -260,12 +309,13 @@ impl<T: Element> Tape<T> {
         output: usize,
         needs: &[bool],
         cotangent: Var<'t, T>,
+        parts: &[Option<Var<'t, T>>],
     ) -> SmallVec<[(usize, Given<'t, T>); 4]> {
         let op = visit.op.get().name();
         self.state.borrow_mut().site = Some(Site { op, at: visit.at });
         let output = output as u32;
         let mut back =
-            Backward { tape: self, op, inputs: &visit.inputs, needs, output, cotangent, given: SmallVec::new() };
+            Backward { tape: self, op, inputs: &visit.inputs, needs, output, cotangent, parts, given: SmallVec::new() };
         visit.op.get().vjp(&mut back);
         let given = back.given;
         self.state.borrow_mut().site = None;
@@ -328,6 +378,14 @@ impl<T: Element> Tape<T> {
         state.pool.give(tensor);
         fresh
     }
+}
+
+/// How a node's results are stored.
+enum Kind {
+    Single,
+    /// As this many nodes behind it.
+    Loop(usize),
+    Part,
 }
 
 struct Visit<T: Element> {

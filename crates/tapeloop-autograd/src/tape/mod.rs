@@ -13,14 +13,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::element::Element;
 use crate::kernels::threads::Threads;
+use crate::looping::{Part, Splice, untraceable};
 use crate::ops::{AnyOp, Run};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
+use crate::tensor::buffer::Buffer;
 
 pub use anomaly::{Anomaly, Phase};
 pub use backward::Backward;
@@ -76,6 +79,8 @@ struct State<T: Element> {
     home: gradients::Home<T>,
     /// How often the tape was reset.
     recordings: u64,
+    /// Set on a tape that follows shapes only: the storage of every value that nobody computes.
+    hollow: Option<Arc<Buffer<T>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -119,6 +124,7 @@ impl<T: Element> Tape<T> {
                 cotangents: Vec::new(),
                 home: gradients::Home::default(),
                 recordings: 0,
+                hollow: None,
             }),
             threads,
         }
@@ -129,6 +135,19 @@ impl<T: Element> Tape<T> {
         let tape = Self::new();
         tape.state.borrow_mut().recording = false;
         tape
+    }
+
+    /// A tape that follows shapes and computes nothing: what is recorded on it is a program.
+    pub(crate) fn tracing() -> Self {
+        let tape = Self::with_threads(Threads::alone());
+        tape.state.borrow_mut().hollow = Some(Arc::new(Buffer::from_vec(Vec::new())));
+        tape
+    }
+
+    /// A leaf of which only the shape is known.
+    pub(crate) fn hollow(&self, shape: &Shape) -> Var<'_, T> {
+        let buffer = self.state.borrow().hollow.clone().expect("a tracing tape");
+        self.push(Tensor::hollow(shape.clone(), buffer), true, Location::caller())
     }
 
     /// Forgets everything recorded and keeps the memory: buffers, nodes, tables.
@@ -203,6 +222,9 @@ impl<T: Element> Tape<T> {
     /// A constant whose elements are `f()`, one after the other, in a buffer of the pool's.
     #[track_caller]
     pub(crate) fn drawn(&self, shape: &Shape, f: impl FnMut() -> T) -> Var<'_, T> {
+        if self.state.borrow().hollow.is_some() {
+            untraceable("draws random numbers", Location::caller());
+        }
         let mut tensor = self.state.borrow_mut().pool.take(shape);
         tensor.as_mut_slice().fill_with(f);
         self.constant(tensor)
@@ -222,13 +244,7 @@ impl<T: Element> Tape<T> {
     /// The leaf of a parameter: the same one however often it is used on this tape.
     #[track_caller]
     pub fn param(&self, param: &Param<T>) -> Var<'_, T> {
-        if let Some(&index) = self.state.borrow().params.get(&param.id()) {
-            return Var { tape: self, index };
-        }
-        let needs_grad = param.trainable() && self.state.borrow().recording;
-        let leaf = self.push(param.value().clone(), needs_grad, Location::caller());
-        self.state.borrow_mut().params.insert(param.id(), leaf.index);
-        leaf
+        self.param_leaf(param.id(), param.value(), param.trainable())
     }
 
     /// Calls `f` with recording off: what it computes gets no gradient.
@@ -297,14 +313,17 @@ impl<T: Element> Tape<T> {
         }
         let mut state = self.state.borrow_mut();
         let value = {
-            let State { nodes, pool, .. } = &mut *state;
+            let State { nodes, pool, hollow, .. } = &mut *state;
             let values: SmallVec<[&Tensor<T>; 4]> = inputs.iter().map(|x| &nodes[x.index as usize].value).collect();
             let shapes: SmallVec<[&Shape; 4]> = values.iter().map(|value| value.shape()).collect();
             let shape = match op.get().shape(&shapes) {
                 Ok(shape) => shape,
                 Err(error) => panic!("{error}"),
             };
-            let value = op.get().forward(&values, &mut Run { pool, threads: &self.threads, shape: &shape });
+            let value = match hollow {
+                Some(buffer) => Tensor::hollow(shape.clone(), Arc::clone(buffer)),
+                None => op.get().forward(&values, &mut Run { pool, threads: &self.threads, shape: &shape }),
+            };
             assert!(
                 value.shape() == &shape,
                 "{}: its shape rule said {shape}, its result has {}",
@@ -322,6 +341,64 @@ impl<T: Element> Tape<T> {
         let indices: SmallVec<[u32; 4]> = inputs.iter().map(|x| x.index).collect();
         let needs_grad = op.differentiable() && indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         self.append(&mut state, Some(op), indices, value, needs_grad, at)
+    }
+
+    /// Records a loop on `inputs`, which has computed `results`: the node of the loop, and one for each result.
+    #[track_caller]
+    pub(crate) fn splice<'t>(
+        &'t self,
+        splice: Arc<Splice<T>>,
+        inputs: &[Var<'t, T>],
+        results: SmallVec<[Tensor<T>; 8]>,
+    ) -> SmallVec<[Var<'t, T>; 8]> {
+        let at = Location::caller();
+        let mut state = self.state.borrow_mut();
+        if !state.recording {
+            return results.into_iter().map(|x| self.append(&mut state, None, SmallVec::new(), x, false, at)).collect();
+        }
+        let indices: SmallVec<[u32; 4]> = inputs.iter().map(|x| x.index).collect();
+        let needs_grad = indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
+        let nothing = state.pool.take(&Shape::from([0]));
+        let of = self.append(&mut state, Some(AnyOp::Loop(splice)), indices, nothing, needs_grad, at).index;
+        let part = |x| self.append(&mut state, Some(AnyOp::Part(Part)), SmallVec::from_slice(&[of]), x, needs_grad, at);
+        results.into_iter().map(part).collect()
+    }
+
+    /// The leaf of the parameter of this identity, as [`param`](Self::param).
+    #[track_caller]
+    pub(crate) fn param_leaf(&self, id: ParamId, value: &Tensor<T>, trainable: bool) -> Var<'_, T> {
+        let mut state = self.state.borrow_mut();
+        if let Some(&index) = state.params.get(&id) {
+            return Var { tape: self, index };
+        }
+        let needs_grad = trainable && state.recording;
+        let leaf = self.append(&mut state, None, SmallVec::new(), value.clone(), needs_grad, Location::caller());
+        state.params.insert(id, leaf.index);
+        leaf
+    }
+
+    /// Visits what is recorded: place, operation, inputs, value.
+    pub(crate) fn each_node(&self, mut visit: impl FnMut(usize, Option<&AnyOp<T>>, &[u32], &Tensor<T>)) {
+        for (index, node) in self.state.borrow().nodes.iter().enumerate() {
+            visit(index, node.op.as_ref(), &node.inputs, &node.value);
+        }
+    }
+
+    /// Gives `f` the buffers and the threads, to compute what no operation does.
+    pub(crate) fn compute<R>(&self, f: impl FnOnce(&mut Pool<T>, &Threads) -> R) -> R {
+        f(&mut self.state.borrow_mut().pool, &self.threads)
+    }
+
+    /// The parameter whose leaf this is, and whether it is trainable.
+    pub(crate) fn param_at(&self, index: usize) -> Option<(ParamId, bool)> {
+        let state = self.state.borrow();
+        let (&id, _) = state.params.iter().find(|&(_, &leaf)| leaf as usize == index)?;
+        Some((id, state.nodes[index].needs_grad))
+    }
+
+    /// Whether it follows shapes only.
+    pub(crate) fn is_tracing(&self) -> bool {
+        self.state.borrow().hollow.is_some()
     }
 
     /// Appends a value without an operation.

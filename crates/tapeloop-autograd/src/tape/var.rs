@@ -5,6 +5,7 @@ use std::panic::Location;
 
 use super::{Gradients, Tape};
 use crate::element::Element;
+use crate::looping::untraceable;
 use crate::ops::AnyOp;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -30,9 +31,20 @@ impl<'t, T: Element> Var<'t, T> {
         self.tape
     }
 
+    pub(crate) fn node(self) -> u32 {
+        self.index
+    }
+
     /// Its value. Cheap: the storage is shared.
+    ///
+    /// A step of a loop that reads a value cannot be traced: the loop then runs step by step.
+    #[track_caller]
     pub fn value(self) -> Tensor<T> {
-        self.tape.state.borrow().nodes[self.index as usize].value.clone()
+        let value = self.with_value(Tensor::clone);
+        if value.is_hollow() {
+            untraceable("reads a value", Location::caller());
+        }
+        value
     }
 
     /// Its shape.
@@ -131,6 +143,9 @@ impl<'t, T: Element> Var<'t, T> {
 
 impl<T: Element> fmt::Debug for Var<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Var#{} {:?}", self.index, self.value())
+        self.with_value(|value| match value.is_hollow() {
+            true => write!(f, "Var#{} {}", self.index, value.shape()),
+            false => write!(f, "Var#{} {value:?}", self.index),
+        })
     }
 }

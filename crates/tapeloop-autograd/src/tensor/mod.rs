@@ -56,6 +56,16 @@ impl<T: Item> Tensor<T> {
         Self { strides: shape.dense_strides(), shape, offset: 0, data }
     }
 
+    /// A shape without elements: what a tape that computes nothing holds.
+    pub(crate) fn hollow(shape: Shape, nothing: Arc<Buffer<T>>) -> Self {
+        Self { strides: shape.dense_strides(), shape, offset: 0, data: nothing }
+    }
+
+    /// Whether there are no elements behind the shape.
+    pub(crate) fn is_hollow(&self) -> bool {
+        self.data.len() == 0 && self.size() > 0
+    }
+
     /// The lengths of the axes.
     pub fn shape(&self) -> &Shape {
         &self.shape

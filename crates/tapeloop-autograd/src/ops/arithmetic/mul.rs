@@ -5,7 +5,7 @@ use crate::element::Element;
 use crate::ops::{Example, Examples, Op, example};
 use crate::tape::Backward;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mul;
 
 impl Pointwise<2> for Mul {

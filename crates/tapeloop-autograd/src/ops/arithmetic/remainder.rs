@@ -5,7 +5,7 @@ use crate::element::Element;
 use crate::ops::{Example, Examples, Op, example};
 use crate::tape::{Backward, Operand, Var};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Remainder;
 
 impl Pointwise<2> for Remainder {

@@ -5,7 +5,7 @@ use crate::element::Element;
 use crate::ops::{Example, Examples, Op, example};
 use crate::tape::{Backward, Var};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Log2;
 
 impl Pointwise<1> for Log2 {

@@ -7,7 +7,7 @@ use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct IndexSelect {
     pub(crate) axis: usize,
     /// Dense, within the axis.

@@ -7,7 +7,7 @@ use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScatterPlace {
     pub(crate) axis: usize,
     /// Dense, within the axis.

@@ -8,7 +8,7 @@ use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct LogAbsDet;
 
 impl<T: Element> Op<T> for LogAbsDet {

@@ -3,12 +3,12 @@
 use super::super::matrices::batch_offsets;
 use crate::element::Element;
 use crate::kernels::gemm::{Mat, gemm};
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Matmul;
 
 const RULE: &str = "it needs [.., n, k] and [.., k, m], leading axes broadcasting";
@@ -44,6 +44,9 @@ impl<T: Element> Op<T> for Matmul {
             gemm(n, k, m, matrix(a, batch_a(i)), matrix(b, batch_b(i)), false, out, run.threads);
         }
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::product()
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let (a, b) = (back.input(0), back.input(1));

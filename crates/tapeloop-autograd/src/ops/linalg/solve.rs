@@ -8,7 +8,7 @@ use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Solve;
 
 impl<T: Element> Op<T> for Solve {

@@ -6,7 +6,7 @@ use crate::element::Element;
 use crate::ops::{Example, Examples, Op, example};
 use crate::tape::{Backward, Operand, Var};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BinaryCrossEntropy;
 
 const LEAST: f64 = -100.0;

@@ -7,7 +7,7 @@ use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Extreme {
     largest: bool,
     axes: Dims,

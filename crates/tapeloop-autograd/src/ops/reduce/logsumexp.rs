@@ -7,7 +7,7 @@ use crate::shape::{Dims, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Logsumexp;
 
 impl<T: Element> Op<T> for Logsumexp {

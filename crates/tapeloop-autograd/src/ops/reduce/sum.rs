@@ -2,12 +2,12 @@
 
 use crate::element::Element;
 use crate::kernels::reduce;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sum {
     axes: Dims,
     keepdims: bool,
@@ -22,6 +22,9 @@ impl<T: Element> Op<T> for Sum {
     }
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         sum(inputs[0], &self.axes, run)
+    }
+    fn form(&self) -> Form<T> {
+        Form::sum(&self.axes)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let shape = back.input(0).shape();

@@ -3,12 +3,12 @@
 use crate::ops::fold::broadcast_axes;
 use super::sum::sum;
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SumTo {
     shape: Shape,
 }
@@ -29,6 +29,9 @@ impl<T: Element> Op<T> for SumTo {
     }
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         sum(inputs[0], &broadcast_axes(inputs[0].shape(), &self.shape), run)
+    }
+    fn form(&self) -> Form<T> {
+        Form::sum_to()
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let shape = back.input(0).shape();

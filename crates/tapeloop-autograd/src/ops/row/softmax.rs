@@ -2,12 +2,12 @@
 
 use crate::element::Element;
 use crate::kernels::rows;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Softmax;
 
 impl<T: Element> Op<T> for Softmax {
@@ -19,6 +19,9 @@ impl<T: Element> Op<T> for Softmax {
     }
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         run.rowwise(inputs[0], rows::softmax)
+    }
+    fn form(&self) -> Form<T> {
+        Form::row(rows::softmax)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let y = back.output();

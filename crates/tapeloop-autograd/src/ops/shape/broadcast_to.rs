@@ -1,12 +1,12 @@
 //! y = x, repeated along new axes and axes of length 1;  ∂y/∂x sums them
 
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BroadcastTo {
     shape: Shape,
 }
@@ -27,6 +27,9 @@ impl<T: Element> Op<T> for BroadcastTo {
     }
     fn forward(&self, inputs: &[&Tensor<T>], _: &mut Run<'_, T>) -> Tensor<T> {
         inputs[0].broadcast(&self.shape)
+    }
+    fn form(&self) -> Form<T> {
+        Form::broadcast()
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         // The cotangent is summed to the input's shape, which is all there is to do.

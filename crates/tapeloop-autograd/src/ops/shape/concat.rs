@@ -5,12 +5,12 @@ use smallvec::SmallVec;
 use super::reshape::Reshape;
 use crate::element::Element;
 use crate::kernels::elementwise;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Concat {
     axis: usize,
 }
@@ -39,6 +39,9 @@ impl<T: Element> Op<T> for Concat {
             start += x.shape()[self.axis] * strides[self.axis];
         }
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::concat(self.axis)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let axis = self.axis as isize;

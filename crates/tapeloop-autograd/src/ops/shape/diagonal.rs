@@ -13,7 +13,7 @@ pub(crate) fn extent(offset: isize, rows: usize, cols: usize) -> (usize, usize, 
     (row, col, rows.saturating_sub(row).min(cols.saturating_sub(col)))
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Diagonal {
     pub(crate) offset: isize,
 }

@@ -8,7 +8,7 @@ use crate::shape::{Dims, Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DiagonalPlace {
     pub(crate) offset: isize,
     pub(crate) rows: usize,

@@ -6,7 +6,7 @@ use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Flip {
     axis: usize,
 }

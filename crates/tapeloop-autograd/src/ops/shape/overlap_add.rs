@@ -8,7 +8,7 @@ use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OverlapAdd {
     pub(crate) windows: Windows,
     pub(crate) length: usize,

@@ -1,13 +1,13 @@
 //! y = x with axes in another order;  ∂y/∂x puts them back
 
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::permute_rule;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Permute {
     order: Dims,
 }
@@ -21,6 +21,9 @@ impl<T: Element> Op<T> for Permute {
     }
     fn forward(&self, inputs: &[&Tensor<T>], _: &mut Run<'_, T>) -> Tensor<T> {
         inputs[0].permuted(&self.order)
+    }
+    fn form(&self) -> Form<T> {
+        Form::permute(&self.order)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let mut inverse = Dims::from_elem(0, self.order.len());

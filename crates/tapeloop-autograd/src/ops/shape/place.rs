@@ -2,12 +2,12 @@
 
 use crate::element::Element;
 use crate::kernels::elementwise;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
     axis: usize,
     start: usize,
@@ -41,6 +41,9 @@ impl<T: Element> Op<T> for Place {
             elementwise::assign_strided(&mut out.as_mut_slice()[offset..], &strides, x.strided(), x.shape());
         }
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::place(self.axis, self.start, self.step, self.length)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let (axis, count) = (self.axis as isize, back.input(0).shape()[self.axis] as isize);

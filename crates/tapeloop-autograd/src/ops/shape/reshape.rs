@@ -2,13 +2,13 @@
 
 use crate::element::Element;
 use crate::kernels::elementwise;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::reshape_rule;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reshape {
     shape: Shape,
 }
@@ -35,6 +35,9 @@ impl<T: Element> Op<T> for Reshape {
             elementwise::copy(inputs[0].strided(), inputs[0].shape(), out.as_mut_slice(), run.threads);
             out
         })
+    }
+    fn form(&self) -> Form<T> {
+        Form::reshape()
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let shape = back.input(0).shape();

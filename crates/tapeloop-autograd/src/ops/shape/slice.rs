@@ -1,13 +1,13 @@
 //! y = x at start, start + step, … of an axis;  ∂y/∂x is zero elsewhere
 
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::Slice as Part;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Slice {
     axis: usize,
     start: usize,
@@ -24,6 +24,9 @@ impl<T: Element> Op<T> for Slice {
     }
     fn forward(&self, inputs: &[&Tensor<T>], _: &mut Run<'_, T>) -> Tensor<T> {
         inputs[0].sliced(self.axis, self.start, self.count, self.step)
+    }
+    fn form(&self) -> Form<T> {
+        Form::slice(self.axis, self.start, self.count, self.step)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give_part(0, (self.axis, self.start, self.step), |g| g);

@@ -6,7 +6,7 @@ use crate::shape::{Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Triangle {
     upper: bool,
     offset: isize,

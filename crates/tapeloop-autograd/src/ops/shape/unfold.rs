@@ -8,7 +8,7 @@ use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
 /// Windows along an axis: how many there are, and how many elements each has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Windows {
     pub(crate) axis: usize,
     pub(crate) count: usize,
@@ -35,7 +35,7 @@ impl Windows {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Unfold(pub(crate) Windows);
 
 impl<T: Element> Op<T> for Unfold {

@@ -7,7 +7,7 @@ use crate::shape::{Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Fft {
     inverse: bool,
 }

@@ -1,0 +1,159 @@
+//! What a loop does to a few rows at a time: functions of elements and of rows, on rows at any distance.
+
+use super::dispatch::{Kernel, with_simd};
+use super::elementwise::Pointwise;
+use super::reduce;
+use crate::element::Element;
+
+/// Rows of elements: row r, element i lies at `start + r · stride + i`. A stride of 0 repeats one row.
+pub(crate) struct Rows<T> {
+    pub(crate) start: *mut T,
+    pub(crate) stride: usize,
+    /// Whether a row is one element, repeated.
+    pub(crate) single: bool,
+}
+
+impl<T> Clone for Rows<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Rows<T> {}
+
+/// The most inputs an elementwise operation has.
+pub(crate) const INPUTS: usize = 3;
+/// Elements of the block that a repeated element is spread into.
+const SPREAD: usize = 64;
+
+/// A function of rows.
+pub(crate) trait Block<T>: Send + Sync {
+    /// # Safety
+    /// The inputs, as many as the function has, must be valid for reading `rows` rows of `width` elements, `out` for
+    /// writing them; `out` must overlap no input.
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>);
+}
+
+/// An elementwise function, as a block.
+pub(crate) struct Elementwise<F, const N: usize>(pub(crate) F);
+
+impl<T: Element, F: Pointwise<N>, const N: usize> Block<T> for Elementwise<F, N> {
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>) {
+        let inputs: [Rows<T>; N] = std::array::from_fn(|k| inputs[k]);
+        // Rows that follow each other everywhere are one long row.
+        let dense = out.stride == width && inputs.iter().all(|x| x.stride == width && !x.single);
+        let (rows, width) = if dense { (1, rows * width) } else { (rows, width) };
+        with_simd(Apply { f: self.0, rows, width, inputs, out });
+    }
+}
+
+struct Apply<F, T, const N: usize> {
+    f: F,
+    rows: usize,
+    width: usize,
+    inputs: [Rows<T>; N],
+    out: Rows<T>,
+}
+
+impl<F: Pointwise<N>, T: Element, const N: usize> Kernel for Apply<F, T, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { f, rows, width, inputs, out } = self;
+        let spread = inputs.iter().any(|x| x.single);
+        for r in 0..rows {
+            // SAFETY: the caller of `Block::run` answers for `rows` rows, and that the output overlaps no input.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.start.add(r * out.stride), width) };
+            if spread {
+                // A repeated element fills a short block, against which the others are taken in turn.
+                let mut filled = [[T::ZERO; SPREAD]; N];
+                for (block, x) in filled.iter_mut().zip(&inputs).filter(|(_, x)| x.single) {
+                    // SAFETY: as above; the row is this element.
+                    block.fill(unsafe { *x.start.add(r * x.stride) });
+                }
+                for (i, out) in out.chunks_mut(SPREAD).enumerate() {
+                    let x: [&[T]; N] = std::array::from_fn(|k| match inputs[k].single {
+                        true => &filled[k][..out.len()],
+                        // SAFETY: as above: the chunk lies inside the row.
+                        false => unsafe {
+                            let row = inputs[k].start.add(r * inputs[k].stride + i * SPREAD);
+                            std::slice::from_raw_parts(row, out.len())
+                        },
+                    });
+                    for (i, out) in out.iter_mut().enumerate() {
+                        *out = f.call(std::array::from_fn(|k| x[k][i]));
+                    }
+                }
+                continue;
+            }
+            // SAFETY: as above.
+            let x: [&[T]; N] = std::array::from_fn(|k| unsafe {
+                std::slice::from_raw_parts(inputs[k].start.add(r * inputs[k].stride), width)
+            });
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = f.call(std::array::from_fn(|k| x[k][i]));
+            }
+        }
+    }
+}
+
+/// A function of a whole row, its result as wide.
+pub(crate) struct Whole<T>(pub(crate) fn(&[T], &mut [T]));
+
+impl<T: Element> Block<T> for Whole<T> {
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>) {
+        for r in 0..rows {
+            // SAFETY: the caller answers for `rows` rows, and that they do not overlap.
+            let (x, out) = unsafe {
+                let x = std::slice::from_raw_parts(inputs[0].start.add(r * inputs[0].stride), width);
+                (x, std::slice::from_raw_parts_mut(out.start.add(r * out.stride), width))
+            };
+            (self.0)(x, out);
+        }
+    }
+}
+
+/// Σ x of each row: `width` elements to one.
+pub(crate) struct Total;
+
+impl<T: Element> Block<T> for Total {
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>) {
+        for r in 0..rows {
+            // SAFETY: the caller answers for `rows` rows.
+            unsafe {
+                let x = std::slice::from_raw_parts(inputs[0].start.add(r * inputs[0].stride), width);
+                *out.start.add(r * out.stride) = reduce::sum(x);
+            }
+        }
+    }
+}
+
+/// y = x
+pub(crate) struct Same;
+
+impl<T: Element> Block<T> for Same {
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>) {
+        for r in 0..rows {
+            // SAFETY: the caller answers for `rows` rows, and that they do not overlap.
+            unsafe {
+                let (x, to) = (inputs[0].start.add(r * inputs[0].stride), out.start.add(r * out.stride));
+                if inputs[0].single {
+                    std::slice::from_raw_parts_mut(to, width).fill(*x);
+                } else {
+                    std::ptr::copy_nonoverlapping(x, to, width);
+                }
+            }
+        }
+    }
+}
+
+/// y = 0
+pub(crate) struct Zero;
+
+impl<T: Element> Block<T> for Zero {
+    unsafe fn run(&self, rows: usize, width: usize, _: &[Rows<T>], out: Rows<T>) {
+        for r in 0..rows {
+            // SAFETY: the caller answers for `rows` rows.
+            unsafe { std::slice::from_raw_parts_mut(out.start.add(r * out.stride), width) }.fill(T::ZERO);
+        }
+    }
+}

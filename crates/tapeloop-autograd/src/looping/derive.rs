@@ -1,0 +1,393 @@
+//! The derivative of a body. Its step is recorded once more with its vector-Jacobian products behind it, and what
+//! those need of the step itself comes from what the loop has saved. The result is a step again: of a loop that goes
+//! the other way, and whose states are the cotangents of the states.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use super::plan::{Plan, Want, unroll};
+use super::splice::{Splice, input_of};
+use super::step::{Id, Node, Source, Step};
+use crate::element::Element;
+use crate::ops::AnyOp;
+use crate::ops::form::Kind;
+use crate::shape::Shape;
+use crate::tape::{Backward, Tape, Var};
+
+/// What a backward pass asks of a derivative: which outputs have a cotangent, which inputs need one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) outputs: SmallVec<[bool; 16]>,
+    pub(crate) inputs: SmallVec<[bool; 16]>,
+}
+
+/// Where a leaf of the derivative's step comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wire {
+    /// An input of the loop.
+    Input(usize),
+    /// An output of the loop.
+    Output(usize),
+    /// The cotangent of an output.
+    Cotangent(usize),
+}
+
+/// How the cotangent of a fixed value follows from what the derivative puts out: what it gets is summed over time.
+enum Total<T: Element> {
+    /// Σ over time of an output.
+    Time(usize),
+    /// Σ of an output over time, and over the axes along which the value was broadcast.
+    Broadcast(usize, Shape),
+    /// Σ over time of aᵀ g, as one product over all rows of all steps.
+    Product(usize, usize),
+    Sum(Box<Self>, Box<Self>),
+    /// The same operation on what is summed: it is linear.
+    Linear(AnyOp<T>, Box<Self>),
+}
+
+pub(crate) struct Derivative<T: Element> {
+    step: Step<T>,
+    /// Nothing if it consists of operations that loops do not know: then it is unrolled.
+    plan: Option<Plan<T>>,
+    sequences: Vec<Wire>,
+    fixed: Vec<Wire>,
+    /// By the loop's sequences: the output that is its cotangent.
+    of_sequences: Vec<Option<usize>>,
+    of_fixed: Vec<Option<Total<T>>>,
+}
+
+/// The step, differentiated: forward and backward nodes on one list.
+struct Both<T: Element> {
+    step: Step<T>,
+    /// Nodes before this are the forward step's own.
+    forward: usize,
+    /// Cotangents of the states, and by their number those of sequences and fixed values.
+    of_states: Vec<Id>,
+    of_sequences: Vec<Option<Id>>,
+    of_fixed: Vec<Option<Id>>,
+}
+
+/// Leaves behind the forward step: cotangents of the next states, then of the outputs that have one.
+fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) -> Both<T> {
+    let [sequences, states, fixed] = counts;
+    let tape = Tape::<T>::tracing();
+    let vars = step.replay(&tape, |node| tape.hollow(&node.shape));
+    let forward = tape.len();
+    let with_cotangent = step.outputs.iter().zip(&asked.outputs).filter(|&(_, &has)| has).map(|(&id, _)| id);
+    let roots: Vec<_> =
+        step.next.iter().copied().chain(with_cotangent).map(|id| (vars[id], tape.hollow(&step.nodes[id].shape))).collect();
+    // What is asked for, in one list: the tape walks back once.
+    let mut wrt: SmallVec<[Var<'_, T>; 16]> = SmallVec::new();
+    let asked_for = (0..sequences + states + fixed).map(|input| {
+        let wanted = input_source(input, sequences, states);
+        let always = matches!(wanted, Source::State(_));
+        let id = step.find(|source| same_leaf(source, &wanted)).filter(|_| always || asked.inputs[input])?;
+        wrt.push(vars[id]);
+        Some(wrt.len() - 1)
+    });
+    let slots: Vec<Option<usize>> = asked_for.collect();
+    let gradients = tape.grad(&roots, &wrt);
+    let ids: Vec<Option<Id>> = slots.into_iter().map(|slot| slot.map(|k| gradients[k].node() as usize)).collect();
+    let mut both = Step::default();
+    tape.each_node(|id, op, inputs, value| {
+        let inputs: SmallVec<[Id; 4]> = inputs.iter().map(|&input| input as usize).collect();
+        let source = match op {
+            _ if id < forward => step.nodes[id].source.clone(),
+            Some(op) => Source::Op(op.clone()),
+            None if id < forward + states => Source::State(id - forward),
+            None if id < forward + roots.len() => Source::Sequence(id - forward - states),
+            None => Source::Constant(value.clone()),
+        };
+        both.nodes.push(Node { source, inputs, shape: value.shape().clone() });
+    });
+    let of_states = ids[sequences..sequences + states].iter().map(|id| id.expect("every state has a leaf")).collect();
+    let (of_sequences, of_fixed) = (ids[..sequences].to_vec(), ids[sequences + states..].to_vec());
+    Both { step: both, forward, of_states, of_sequences, of_fixed }
+}
+
+/// The leaf that an input of a loop is: sequences come first, then states, then fixed values.
+fn input_source<T: Element>(input: usize, sequences: usize, states: usize) -> Source<T> {
+    if input < sequences {
+        Source::Sequence(input)
+    } else if input < sequences + states {
+        Source::State(input - sequences)
+    } else {
+        Source::Fixed(input - sequences - states)
+    }
+}
+
+fn same_leaf<T: Element>(a: &Source<T>, b: &Source<T>) -> bool {
+    match (a, b) {
+        (Source::Sequence(a), Source::Sequence(b)) => a == b,
+        (Source::State(a), Source::State(b)) => a == b,
+        (Source::Fixed(a), Source::Fixed(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn counts<T: Element>(step: &Step<T>) -> [usize; 3] {
+    let count = |wanted: &dyn Fn(&Source<T>) -> bool| step.nodes.iter().filter(|node| wanted(&node.source)).count();
+    [
+        count(&|source| matches!(source, Source::Sequence(_))),
+        count(&|source| matches!(source, Source::State(_))),
+        count(&|source| matches!(source, Source::Fixed(_))),
+    ]
+}
+
+/// Operations so light that their result is computed again rather than kept.
+fn is_light<T: Element>(op: &AnyOp<T>) -> bool {
+    matches!(
+        op,
+        AnyOp::Add(_)
+            | AnyOp::Sub(_)
+            | AnyOp::Mul(_)
+            | AnyOp::Affine(_)
+            | AnyOp::Square(_)
+            | AnyOp::Abs(_)
+            | AnyOp::Relu(_)
+            | AnyOp::LeakyRelu(_)
+            | AnyOp::Clamp(_)
+            | AnyOp::Maximum(_)
+            | AnyOp::Minimum(_)
+            | AnyOp::Compare(_)
+            | AnyOp::IfElse(_)
+            | AnyOp::Slice(_)
+            | AnyOp::BroadcastTo(_)
+            | AnyOp::Reshape(_)
+    )
+}
+
+/// The forward values that a backward pass reads: what the loop must save.
+pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
+    let counts = counts(step);
+    let asked = Asked {
+        outputs: SmallVec::from_elem(true, step.outputs.len()),
+        inputs: SmallVec::from_elem(true, counts.iter().sum()),
+    };
+    let both = differentiate(step, counts, &asked);
+    let roots = both.of_states.iter().chain(both.of_sequences.iter().flatten()).chain(both.of_fixed.iter().flatten());
+    // Forward values that backward nodes read.
+    let mut read = vec![false; both.forward];
+    let mut seen = vec![false; both.step.nodes.len()];
+    let mut stack: Vec<Id> = roots.copied().collect();
+    while let Some(id) = stack.pop() {
+        if id < both.forward {
+            read[id] = true;
+        } else if !std::mem::replace(&mut seen[id], true) {
+            stack.extend(&both.step.nodes[id].inputs);
+        }
+    }
+    // The last first: a light function of one value is computed again from that value.
+    for id in (0..both.forward).rev() {
+        let node = &step.nodes[id];
+        let light = node.op().is_some_and(is_light);
+        let varying: SmallVec<[Id; 4]> =
+            node.inputs.iter().copied().filter(|&input| !matches!(step.nodes[input].source, Source::Fixed(_))).collect();
+        if read[id] && light && varying.windows(2).all(|pair| pair[0] == pair[1]) {
+            read[id] = false;
+            varying.first().into_iter().for_each(|&input| read[input] = true);
+        }
+    }
+    // A light function of values that are there anyway, too.
+    for id in (0..both.forward).rev() {
+        let node = &step.nodes[id];
+        let there = |&input: &Id| read[input] || matches!(step.nodes[input].source, Source::Fixed(_) | Source::Sequence(_));
+        if read[id] && node.op().is_some_and(is_light) && node.inputs.iter().all(there) {
+            read[id] = false;
+        }
+    }
+    let kept = |&id: &Id| read[id] && matches!(step.nodes[id].source, Source::Op(_) | Source::State(_));
+    (0..both.forward).filter(kept).collect()
+}
+
+/// Builds the step of a derivative from nodes of both directions.
+struct Cut<'a, T: Element> {
+    splice: &'a Splice<T>,
+    both: &'a Both<T>,
+    step: Step<T>,
+    place: HashMap<Id, Id>,
+    sequences: Vec<Wire>,
+    fixed: Vec<Wire>,
+    /// The numbers of the outputs that have a cotangent.
+    cotangents: Vec<usize>,
+}
+
+impl<T: Element> Cut<'_, T> {
+    fn sequence(&mut self, wire: Wire, shape: &Shape) -> Id {
+        self.sequences.push(wire);
+        self.step.push(Source::Sequence(self.sequences.len() - 1), &[], shape.clone())
+    }
+
+    fn take(&mut self, id: Id) -> Id {
+        if let Some(&place) = self.place.get(&id) {
+            return place;
+        }
+        let (both, splice) = (self.both, self.splice);
+        let node = &both.step.nodes[id];
+        let place = if id < both.forward {
+            let saved = splice.step.outputs.iter().position(|&output| output == id);
+            match (&node.source, saved) {
+                (Source::Sequence(k), _) => self.sequence(Wire::Input(*k), &node.shape),
+                (Source::Fixed(_), _) => {
+                    self.fixed.push(Wire::Input(input_of(splice, &node.source).expect("a fixed value is an input")));
+                    self.step.push(Source::Fixed(self.fixed.len() - 1), &[], node.shape.clone())
+                }
+                (_, Some(output)) => self.sequence(Wire::Output(output), &node.shape),
+                (Source::Op(_), None) => self.again(node),
+                _ => unreachable!("the loop saves the states its derivative reads"),
+            }
+        } else {
+            match &node.source {
+                Source::State(k) => self.step.push(Source::State(*k), &[], node.shape.clone()),
+                Source::Sequence(k) => self.sequence(Wire::Cotangent(self.cotangents[*k]), &node.shape),
+                Source::Constant(value) => self.step.push(Source::Constant(value.clone()), &[], node.shape.clone()),
+                _ => self.again(node),
+            }
+        };
+        self.place.insert(id, place);
+        place
+    }
+
+    /// The same operation, on what its inputs have become.
+    fn again(&mut self, node: &Node<T>) -> Id {
+        let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&input| self.take(input)).collect();
+        self.step.push(node.source.clone(), &inputs, node.shape.clone())
+    }
+
+    /// Puts a node out, once.
+    fn emit(&mut self, id: Id) -> usize {
+        let place = self.take(id);
+        match self.step.outputs.iter().position(|&output| output == place) {
+            Some(known) => known,
+            None => {
+                self.step.outputs.push(place);
+                self.step.outputs.len() - 1
+            }
+        }
+    }
+
+    /// How the sum over time of a node follows from what is put out.
+    fn total(&mut self, id: Id) -> Total<T> {
+        let both = self.both;
+        let node = &both.step.nodes[id];
+        let Some(op) = node.op().filter(|_| id >= both.forward) else {
+            return Total::Time(self.emit(id));
+        };
+        match (op.get().form().0, op) {
+            (_, AnyOp::Add(_)) if node.inputs.iter().all(|&input| both.step.nodes[input].shape == node.shape) => {
+                Total::Sum(Box::new(self.total(node.inputs[0])), Box::new(self.total(node.inputs[1])))
+            }
+            (Kind::SumTo, _) => Total::Broadcast(self.emit(node.inputs[0]), node.shape.clone()),
+            (Kind::Product, _) => {
+                let (a, g) = (&both.step.nodes[node.inputs[0]], node.inputs[1]);
+                match a.form() {
+                    Some(Kind::Permute(order)) if order[..] == [1, 0] && both.step.nodes[g].shape.rank() == 2 => {
+                        Total::Product(self.emit(a.inputs[0]), self.emit(g))
+                    }
+                    _ => Total::Time(self.emit(id)),
+                }
+            }
+            (Kind::Permute(_) | Kind::Reshape | Kind::Slice { .. } | Kind::Place { .. }, _) => {
+                Total::Linear(op.clone(), Box::new(self.total(node.inputs[0])))
+            }
+            _ => Total::Time(self.emit(id)),
+        }
+    }
+}
+
+/// The derivative of a loop.
+pub(crate) fn derive<T: Element>(splice: &Splice<T>, asked: &Asked) -> Derivative<T> {
+    let counts = [splice.lowered.sequences, splice.states(), splice.lowered.fixed];
+    let both = differentiate(&splice.step, counts, asked);
+    let cotangents = (0..asked.outputs.len()).filter(|&k| asked.outputs[k]).collect();
+    let mut cut = Cut {
+        splice,
+        both: &both,
+        step: Step::default(),
+        place: HashMap::new(),
+        sequences: Vec::new(),
+        fixed: Vec::new(),
+        cotangents,
+    };
+    // Every state has its leaf, also where nothing reads it.
+    (both.forward..both.forward + counts[1]).for_each(|id| {
+        cut.take(id);
+    });
+    cut.step.next = both.of_states.iter().map(|&id| cut.take(id)).collect();
+    let of_sequences = both.of_sequences.iter().map(|id| id.map(|id| cut.emit(id))).collect();
+    let of_fixed = both.of_fixed.iter().map(|id| id.map(|id| cut.total(id))).collect();
+    let Cut { step, sequences, fixed, .. } = cut;
+    let plan = Plan::new(&step, Want::All, !splice.reverse).ok();
+    Derivative { step, plan, sequences, fixed, of_sequences, of_fixed }
+}
+
+impl<T: Element> Derivative<T> {
+    /// Gives the inputs of the loop their cotangents.
+    pub(crate) fn give<'t>(&self, splice: &Splice<T>, back: &mut Backward<'_, 't, T>) {
+        let tape = back.tape();
+        let states = splice.states();
+        let sequences = splice.lowered.sequences;
+        let initial: SmallVec<[Var<'t, T>; 4]> = (0..states)
+            .map(|k| back.part_cotangent(k).unwrap_or_else(|| tape.full(back.part(k).shape(), 0.0)))
+            .collect();
+        let wired = |wire: &Wire| match *wire {
+            Wire::Input(k) => back.input(k),
+            Wire::Output(k) => back.part(states + k),
+            Wire::Cotangent(k) => back.part_cotangent(states + k).expect("asked for with this cotangent"),
+        };
+        let extent = {
+            let outputs = (sequences > 0).then(|| back.input(0).shape());
+            let shape = outputs.unwrap_or_else(|| back.part(states).shape());
+            (shape[0], shape[1])
+        };
+        let leaf = |source: &Source<T>| match source {
+            Source::Sequence(k) => wired(&self.sequences[*k]),
+            Source::Fixed(k) => wired(&self.fixed[*k]),
+            Source::Constant(value) => tape.constant(value.clone()),
+            _ => unreachable!("only leaves are asked for"),
+        };
+        let ran = match &self.plan {
+            Some(plan) => plan.run(tape, extent, &initial, leaf),
+            None => unroll(&self.step, tape, extent.0, !splice.reverse, &initial, leaf),
+        };
+        for (k, output) in self.of_sequences.iter().enumerate() {
+            if let Some(output) = output {
+                back.give(k, |_| ran.outputs[*output]);
+            }
+        }
+        for (k, &last) in ran.last.iter().enumerate() {
+            back.give(sequences + k, |_| last);
+        }
+        for (k, total) in self.of_fixed.iter().enumerate() {
+            if let Some(total) = total {
+                back.give(sequences + states + k, |_| total.of(&ran.outputs));
+            }
+        }
+    }
+}
+
+impl<T: Element> Total<T> {
+    fn of<'t>(&self, outputs: &[Var<'t, T>]) -> Var<'t, T> {
+        let rows = |x: Var<'t, T>| {
+            let shape = x.shape();
+            x.reshape_to([shape[0] * shape[1], shape[2]])
+        };
+        match self {
+            Self::Time(output) => outputs[*output].sum(&[0], false),
+            Self::Broadcast(output, shape) => {
+                // Axes that the value lacks are summed, time first.
+                let x = outputs[*output];
+                let missing = x.rank() - shape.rank();
+                let kept: Shape = std::iter::repeat_n(1, missing).chain(shape.iter().copied()).collect();
+                x.sum_to(kept).reshape_to(shape)
+            }
+            Self::Product(a, g) => rows(outputs[*a]).t().matmul(rows(outputs[*g])),
+            Self::Sum(a, b) => a.of(outputs) + b.of(outputs),
+            Self::Linear(op, x) => {
+                let x = x.of(outputs);
+                x.tape().apply(op.clone(), &[x])
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Operations of a step on all steps at once: values get a leading axis of time.
+
+use smallvec::SmallVec;
+
+use super::step::Node;
+use super::trace::Untraceable;
+use crate::element::Element;
+use crate::ops::form::Kind;
+use crate::shape::{Dims, Shape};
+use crate::tape::{Tape, Var};
+
+/// A value outside the loop: of one step or of all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Lifted<'t, T: Element> {
+    pub(crate) var: Var<'t, T>,
+    /// Whether its first axis is time.
+    pub(crate) timed: bool,
+}
+
+/// Whether the operation of `node` can be lifted.
+pub(crate) fn check<T: Element>(node: &Node<T>) -> Result<(), Untraceable> {
+    match node.form() {
+        Some(Kind::Opaque) => {
+            let name = node.op().map_or("", |op| op.get().name());
+            Err(Untraceable::new(format!("has an operation that loops do not know yet: {name}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value of `node`: once, or for all steps where an input has all of them.
+pub(crate) fn lift<'t, T: Element>(
+    tape: &'t Tape<T>,
+    node: &Node<T>,
+    inputs: &[Lifted<'t, T>],
+    ranks: impl Fn(usize) -> usize,
+) -> Lifted<'t, T> {
+    let Some(op) = node.op() else { unreachable!("leaves are given") };
+    let Some(time) = inputs.iter().find(|x| x.timed).map(|x| x.var.dim(0)) else {
+        let inputs: SmallVec<[_; 4]> = inputs.iter().map(|x| x.var).collect();
+        return Lifted { var: tape.apply(op.clone(), &inputs), timed: false };
+    };
+    let with_time = |shape: &[usize]| std::iter::once(time).chain(shape.iter().copied()).collect::<Shape>();
+    // Axes that broadcasting would add in front come behind time.
+    let aligned = |k: usize, rank: usize| {
+        let Lifted { var, timed } = inputs[k];
+        if !timed || ranks(k) >= rank {
+            return var;
+        }
+        let own = var.shape();
+        let missing = std::iter::repeat_n(1, rank - ranks(k));
+        var.reshape_to(std::iter::once(time).chain(missing).chain(own[1..].iter().copied()).collect::<Shape>())
+    };
+    let rank = node.shape.rank();
+    let var = match op.get().form().0 {
+        Kind::Pointwise(_) => {
+            let inputs: SmallVec<[_; 4]> = (0..inputs.len()).map(|k| aligned(k, rank)).collect();
+            tape.apply(op.clone(), &inputs)
+        }
+        Kind::Product => inputs[0].var.matmul(inputs[1].var),
+        Kind::Slice { axis, start, count, step } => {
+            let end = start + count.saturating_sub(1) * step + usize::from(count > 0);
+            inputs[0].var.slice(axis as isize + 1, crate::s(start as isize..end as isize).step(step))
+        }
+        Kind::Place { axis, start, step, length } => inputs[0].var.place(axis as isize + 1, start, step, length),
+        Kind::Concat { axis } => {
+            let all = inputs.iter().map(|x| match x.timed {
+                true => x.var,
+                false => x.var.broadcast_to(with_time(&x.var.shape())),
+            });
+            Var::concat(all, axis as isize + 1)
+        }
+        Kind::Permute(order) => {
+            let order: Dims = std::iter::once(0).chain(order.iter().map(|&axis| axis + 1)).collect();
+            inputs[0].var.permute_to(order)
+        }
+        Kind::Reshape => inputs[0].var.reshape_to(with_time(&node.shape)),
+        Kind::Broadcast => aligned(0, rank).broadcast_to(with_time(&node.shape)),
+        Kind::Sum(axes) => {
+            let axes: SmallVec<[isize; 4]> = axes.iter().map(|&axis| axis as isize + 1).collect();
+            let sum = if axes.is_empty() { inputs[0].var } else { inputs[0].var.sum(&axes, true) };
+            sum.reshape_to(with_time(&node.shape))
+        }
+        Kind::SumTo => {
+            let own = inputs[0].var.shape();
+            let missing = std::iter::repeat_n(1, own.rank() - 1 - rank);
+            let kept: Shape = std::iter::once(time).chain(missing).chain(node.shape.iter().copied()).collect();
+            inputs[0].var.sum_to(kept).reshape_to(with_time(&node.shape))
+        }
+        Kind::Row(_) => tape.apply(op.clone(), &[inputs[0].var]),
+        Kind::Opaque => unreachable!("checked when the loop was planned"),
+    };
+    Lifted { var, timed: true }
+}

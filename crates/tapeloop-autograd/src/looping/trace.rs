@@ -1,0 +1,141 @@
+//! Tracing: a step is called once with values of which only the shapes are known, and its operations are read off
+//! the tape.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+use smallvec::SmallVec;
+
+use super::step::{Node, Source, Step};
+use crate::element::Element;
+use crate::shape::Shape;
+use crate::tape::{ParamId, Tape, Var};
+use crate::tensor::Tensor;
+
+/// Why a step cannot become a loop. It then runs step by step, with the same result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untraceable {
+    reason: String,
+    at: Option<&'static Location<'static>>,
+}
+
+impl Untraceable {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), at: None }
+    }
+}
+
+impl fmt::Display for Untraceable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "the step {} at {at}", self.reason),
+            None => write!(f, "the step {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Untraceable {}
+
+/// Ends a trace from within the step: there is nothing to give it.
+#[cold]
+pub(crate) fn untraceable(reason: &str, at: &'static Location<'static>) -> ! {
+    resume_unwind(Box::new(Untraceable { reason: reason.into(), at: Some(at) }))
+}
+
+/// A value the step brings along: the same in every step.
+pub(crate) struct Fixed<T: Element> {
+    pub(crate) value: Tensor<T>,
+    /// The parameter it is, and whether that is trainable.
+    pub(crate) param: Option<(ParamId, bool)>,
+}
+
+/// What a step returns: the next states, and its output.
+pub type Returned<'t, T> = (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>);
+
+/// Where a trace's roots lie on its tape.
+pub(crate) struct Roots {
+    pub(crate) next: SmallVec<[u32; 2]>,
+    pub(crate) output: u32,
+}
+
+/// Calls `step` on a tracing tape, which afterwards holds its operations.
+pub(crate) fn trace<T: Element>(
+    tape: &mut Tape<T>,
+    x: &Shape,
+    states: &[Shape],
+    step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
+) -> Result<Roots, Untraceable> {
+    tape.reset();
+    let tape = &*tape;
+    let run = || {
+        let x = tape.hollow(x);
+        let states: SmallVec<[Var<'_, T>; 2]> = states.iter().map(|shape| tape.hollow(shape)).collect();
+        let (next, output) = step(x, &states);
+        let kept = next.len() == states.len() && next.iter().zip(&states).all(|(a, b)| a.shape() == b.shape());
+        if !kept {
+            return Err(Untraceable::new("returns other states than it was given"));
+        }
+        Ok(Roots { next: next.iter().map(|x| x.node()).collect(), output: output.node() })
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(roots) => roots,
+        Err(payload) => match payload.downcast::<Untraceable>() {
+            Ok(stop) => Err(*stop),
+            // The step's own mistake: it is reported as everywhere else.
+            Err(payload) => resume_unwind(payload),
+        },
+    }
+}
+
+/// Whether the tape holds what `step` was read from.
+pub(crate) fn same<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots, step: &Step<T>) -> bool {
+    let mut equal = tape.len() == step.nodes.len()
+        && step.outputs == [roots.output as usize]
+        && step.next.iter().copied().eq(roots.next.iter().map(|&id| id as usize));
+    if equal {
+        tape.each_node(|id, op, inputs, value| {
+            let node = &step.nodes[id];
+            equal &= node.shape == *value.shape()
+                && node.inputs.iter().copied().eq(inputs.iter().map(|&input| input as usize))
+                && match (op, &node.source) {
+                    (Some(op), Source::Op(known)) => op == known,
+                    (None, Source::Op(_)) | (Some(_), _) => false,
+                    (None, _) => id > states || !matches!(node.source, Source::Fixed(_)),
+                };
+        });
+    }
+    equal
+}
+
+/// The step on the tape. Leaves behind the input and the states are fixed values.
+pub(crate) fn read<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots) -> Step<T> {
+    let mut step = Step::default();
+    let mut fixed = 0;
+    tape.each_node(|id, op, inputs, value| {
+        let source = match (op, id) {
+            (Some(op), _) => Source::Op(op.clone()),
+            (None, 0) => Source::Sequence(0),
+            (None, id) if id <= states => Source::State(id - 1),
+            (None, _) => {
+                fixed += 1;
+                Source::Fixed(fixed - 1)
+            }
+        };
+        let inputs = inputs.iter().map(|&input| input as usize).collect();
+        step.nodes.push(Node { source, inputs, shape: value.shape().clone() });
+    });
+    step.next = roots.next.iter().map(|&id| id as usize).collect();
+    step.outputs = vec![roots.output as usize];
+    step
+}
+
+/// The fixed values on the tape, in order.
+pub(crate) fn fixed<T: Element>(tape: &Tape<T>, states: usize) -> SmallVec<[Fixed<T>; 8]> {
+    let mut fixed = SmallVec::new();
+    tape.each_node(|id, op, _, value| {
+        if op.is_none() && id > states {
+            fixed.push(Fixed { value: value.clone(), param: tape.param_at(id) });
+        }
+    });
+    fixed
+}

@@ -1,0 +1,178 @@
+//! Loops against the same steps on the tape, one after the other: values, gradients, gradients of gradients.
+
+use smallvec::{SmallVec, smallvec};
+use tapeloop_autograd::{Element, Loop, Param, Returned, Rng, Tape, Tensor, Threads, Var};
+
+/// A recurrent network to test with: its parameters, and its step.
+struct Network<T: Element> {
+    name: &'static str,
+    params: Vec<Param<T>>,
+    states: Vec<usize>,
+    step: for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>,
+}
+
+const INPUT: usize = 3;
+const UNITS: usize = 5;
+
+fn lstm<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let z = x.matmul(&p[0]) + s[0].matmul(&p[1]) + &p[2];
+    let [i, f, g, o] = z.gates();
+    let c = f.sigmoid() * s[1] + i.sigmoid() * g.tanh();
+    let h = o.sigmoid() * c.tanh();
+    (smallvec![h, c], h)
+}
+
+fn gru<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let b = x.tape().param(&p[2]);
+    let a = x.matmul(&p[0]) + b.select(0, 0);
+    let u = s[0].matmul(&p[1]) + b.select(0, 1);
+    let ([az, ar, ah], [uz, ur, uh]) = (a.gates(), u.gates());
+    let z = (az + uz).sigmoid();
+    let n = (ah + (ar + ur).sigmoid() * uh).tanh();
+    let h = z * s[0] + (1.0 - z) * n;
+    (smallvec![h], h)
+}
+
+/// The reset gate before the product, and an output that is a projection.
+fn projected<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let r = (x.matmul(&p[0]) + s[0].matmul(&p[1])).sigmoid();
+    let h = (x.matmul(&p[2]) + (r * s[0]).matmul(&p[3]) + &p[4]).tanh();
+    (smallvec![h], h.matmul(&p[5]).softmax(-1) + x)
+}
+
+/// Layer normalisation within the step, and a peephole.
+fn normalized<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let z = x.matmul(&p[0]) + s[0].matmul(&p[1]);
+    let [i, g] = z.gates();
+    let gamma = Some(x.tape().param(&p[2]));
+    let beta = Some(x.tape().param(&p[3]));
+    let i = (i + s[1] * &p[3]).layer_norm(&[-1], gamma, beta, 1e-3).sigmoid();
+    let c = (1.0 - i) * s[1] + i * g.layer_norm(&[-1], gamma, None, 1e-3).tanh();
+    let h = c.layer_norm(&[-1], None, beta, 1e-3).tanh() * i;
+    (smallvec![h, c], h)
+}
+
+/// States that change places, one that is the input, a step that reads what it had, and a concatenated product.
+fn odd<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let both = Var::concat([s[0], s[1]], 1);
+    let a = both.matmul(&p[0]).tanh();
+    let mean = (s[0] * s[1]).mean(&[-1], true);
+    (smallvec![s[1] * mean + a, s[0], x, s[3] * 0.5 + s[2].sum(&[-1], true)], s[0] * s[3])
+}
+
+/// Nothing but elementwise operations: no product in the loop.
+fn linear<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let z = x.matmul(&p[0]).sigmoid();
+    let h = (1.0 - z) * s[0] + z * x.matmul(&p[1]);
+    (smallvec![h], h)
+}
+
+fn networks<T: Element>() -> Vec<Network<T>> {
+    let mut rng = Rng::new(7);
+    let mut param = |shape: &[usize]| Param::new(Tensor::<T>::normal(shape, 0.0, 0.4, &mut rng));
+    let (n, m) = (INPUT, UNITS);
+    vec![
+        Network { name: "lstm", params: vec![param(&[n, 4 * m]), param(&[m, 4 * m]), param(&[4 * m])], states: vec![m, m], step: lstm },
+        Network { name: "gru", params: vec![param(&[n, 3 * m]), param(&[m, 3 * m]), param(&[2, 3 * m])], states: vec![m], step: gru },
+        Network {
+            name: "projected",
+            params: vec![param(&[n, m]), param(&[m, m]), param(&[n, m]), param(&[m, m]), param(&[m]), param(&[m, n])],
+            states: vec![m],
+            step: projected,
+        },
+        Network {
+            name: "normalized",
+            params: vec![param(&[n, 2 * m]), param(&[m, 2 * m]), param(&[m]), param(&[m])],
+            states: vec![m, m],
+            step: normalized,
+        },
+        Network { name: "odd", params: vec![param(&[2 * m, m])], states: vec![m, m, n, m], step: odd },
+        Network { name: "linear", params: vec![param(&[n, m]), param(&[n, m])], states: vec![m], step: linear },
+    ]
+}
+
+/// Outputs along time and last states, by the loop or step by step.
+fn forward<'t, T: Element>(
+    network: &Network<T>,
+    looped: Option<&Loop<T>>,
+    x: Var<'t, T>,
+    state: &[Var<'t, T>],
+    last: bool,
+) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 2]>) {
+    if let Some(looped) = looped {
+        let step = |x, s: &[_]| (network.step)(&network.params, x, s);
+        // The closure is called with values of another tape.
+        let ran = if last { looped.last(x, state, |x, s| (network.step)(&network.params, x, s)) } else { looped.run(x, state, |x, s| (network.step)(&network.params, x, s)) };
+        let _ = step;
+        let ran = ran.unwrap_or_else(|error| panic!("{}: {error}", network.name));
+        return (ran.output, ran.state);
+    }
+    let mut state: SmallVec<[Var<'t, T>; 2]> = state.iter().copied().collect();
+    let mut outputs = Vec::new();
+    for t in 0..x.dim(0) {
+        let (next, output) = (network.step)(&network.params, x.select(0, t), &state);
+        state = next;
+        outputs.push(output);
+    }
+    let output = if last { outputs[outputs.len() - 1] } else { Var::stack(outputs, 0) };
+    (output, state)
+}
+
+/// Everything a loop can be asked for: outputs, states, first gradients, and gradients of a gradient's norm.
+fn everything<T: Element>(network: &Network<T>, looped: Option<&Loop<T>>, time: usize, batch: usize, last: bool, threads: &Threads) -> Vec<Tensor<T>> {
+    let mut rng = Rng::new(3);
+    let tape = Tape::with_threads(threads.clone());
+    let x = tape.leaf(Tensor::normal([time, batch, INPUT], 0.0, 1.0, &mut rng));
+    let state: Vec<_> = network.states.iter().map(|&width| tape.leaf(Tensor::normal([batch, width], 0.0, 1.0, &mut rng))).collect();
+    let (output, states) = forward(network, looped, x, &state, last);
+    let mut loss = (output * &Tensor::normal(output.shape(), 0.0, 1.0, &mut rng)).sum_all();
+    for state in &states {
+        loss = loss + (*state * &Tensor::normal(state.shape(), 0.0, 1.0, &mut rng)).sum_all();
+    }
+    let mut all = vec![output.value()];
+    all.extend(states.iter().map(|state| state.value()));
+    let leaves: Vec<Var<'_, T>> = std::iter::once(x).chain(state.iter().copied()).chain(network.params.iter().map(|p| tape.param(p))).collect();
+    let first = loss.backward();
+    all.extend(leaves.iter().map(|&leaf| first.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape()))));
+    let recorded = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
+    let norm = recorded.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).expect("leaves");
+    let second = norm.backward();
+    all.extend(leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape()))));
+    all
+}
+
+fn close<T: Element>(what: &str, a: &[Tensor<T>], b: &[Tensor<T>], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    for (k, (a, b)) in a.iter().zip(b).enumerate() {
+        assert_eq!(a.shape(), b.shape(), "{what}: value {k}");
+        let scale = b.to_vec().iter().fold(1.0f64, |m, x| m.max(x.to_f64().abs()));
+        for (x, y) in a.to_vec().iter().zip(b.to_vec()) {
+            let error = (x.to_f64() - y.to_f64()).abs() / scale;
+            assert!(error <= tolerance, "{what}: value {k}: {x} and {y}");
+        }
+    }
+}
+
+fn loop_equals_steps<T: Element>(tolerance: f64) {
+    for network in networks::<T>() {
+        let looped = Loop::new();
+        for (time, batch) in [(1, 1), (1, 3), (5, 1), (5, 3), (4, 9)] {
+            for last in [false, true] {
+                let threads = Threads::new(1);
+                let a = everything(&network, Some(&looped), time, batch, last, &threads);
+                let b = everything(&network, None, time, batch, last, &threads);
+                close(&format!("{} {time}x{batch} {last}", network.name), &a, &b, tolerance);
+            }
+        }
+    }
+}
+
+#[test]
+fn equals_steps_in_double_precision() {
+    loop_equals_steps::<f64>(1e-12);
+}
+
+#[test]
+fn equals_steps_in_single_precision() {
+    loop_equals_steps::<f32>(1e-5);
+}
