@@ -3,13 +3,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use tapeloop::{Gru, LayerConfig, Lstm};
-use tapeloop_benches::Workload;
+use tapeloop::Threads;
+use tapeloop_benches::{Spec, Workload};
 
 fn recurrent(criterion: &mut Criterion) {
-    let layers: [(&str, LayerConfig); 2] = [("LSTM(128)", Lstm::new(128).into()), ("GRU(64)", Gru::new(64).into())];
-    for (name, layer) in layers {
-        let mut workload = Workload::forecast(layer).expect("a layer with units");
+    for (name, workload) in [("LSTM(128)", "T1"), ("GRU(64)", "T2")] {
+        let spec = Spec::find(workload, None).expect("a workload");
+        let mut workload = Workload::new(&spec, Threads::shared()).expect("layers with units");
         let mut group = criterion.benchmark_group(name);
         group.bench_function("forward", |bencher| bencher.iter(|| black_box(workload.forward())));
         group.bench_function("training step", |bencher| bencher.iter(|| black_box(workload.step())));

@@ -20,11 +20,11 @@
 
 mod composed;
 mod element;
-mod looping;
 pub mod gradcheck;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "vector instructions, and loops shared by threads; nowhere else")]
 pub mod kernels;
+mod looping;
 mod module;
 pub mod ops;
 mod shape;

@@ -72,8 +72,18 @@ fn networks<T: Element>() -> Vec<Network<T>> {
     let mut param = |shape: &[usize]| Param::new(Tensor::<T>::normal(shape, 0.0, 0.4, &mut rng));
     let (n, m) = (INPUT, UNITS);
     vec![
-        Network { name: "lstm", params: vec![param(&[n, 4 * m]), param(&[m, 4 * m]), param(&[4 * m])], states: vec![m, m], step: lstm },
-        Network { name: "gru", params: vec![param(&[n, 3 * m]), param(&[m, 3 * m]), param(&[2, 3 * m])], states: vec![m], step: gru },
+        Network {
+            name: "lstm",
+            params: vec![param(&[n, 4 * m]), param(&[m, 4 * m]), param(&[4 * m])],
+            states: vec![m, m],
+            step: lstm,
+        },
+        Network {
+            name: "gru",
+            params: vec![param(&[n, 3 * m]), param(&[m, 3 * m]), param(&[2, 3 * m])],
+            states: vec![m],
+            step: gru,
+        },
         Network {
             name: "projected",
             params: vec![param(&[n, m]), param(&[m, m]), param(&[n, m]), param(&[m, m]), param(&[m]), param(&[m, n])],
@@ -102,7 +112,11 @@ fn forward<'t, T: Element>(
     if let Some(looped) = looped {
         let step = |x, s: &[_]| (network.step)(&network.params, x, s);
         // The closure is called with values of another tape.
-        let ran = if last { looped.last(x, state, |x, s| (network.step)(&network.params, x, s)) } else { looped.run(x, state, |x, s| (network.step)(&network.params, x, s)) };
+        let ran = if last {
+            looped.last(x, state, |x, s| (network.step)(&network.params, x, s))
+        } else {
+            looped.run(x, state, |x, s| (network.step)(&network.params, x, s))
+        };
         let _ = step;
         let ran = ran.unwrap_or_else(|error| panic!("{}: {error}", network.name));
         return (ran.output, ran.state);
@@ -119,11 +133,19 @@ fn forward<'t, T: Element>(
 }
 
 /// Everything a loop can be asked for: outputs, states, first gradients, and gradients of a gradient's norm.
-fn everything<T: Element>(network: &Network<T>, looped: Option<&Loop<T>>, time: usize, batch: usize, last: bool, threads: &Threads) -> Vec<Tensor<T>> {
+fn everything<T: Element>(
+    network: &Network<T>,
+    looped: Option<&Loop<T>>,
+    time: usize,
+    batch: usize,
+    last: bool,
+    threads: &Threads,
+) -> Vec<Tensor<T>> {
     let mut rng = Rng::new(3);
     let tape = Tape::with_threads(threads.clone());
     let x = tape.leaf(Tensor::normal([time, batch, INPUT], 0.0, 1.0, &mut rng));
-    let state: Vec<_> = network.states.iter().map(|&width| tape.leaf(Tensor::normal([batch, width], 0.0, 1.0, &mut rng))).collect();
+    let state: Vec<_> =
+        network.states.iter().map(|&width| tape.leaf(Tensor::normal([batch, width], 0.0, 1.0, &mut rng))).collect();
     let (output, states) = forward(network, looped, x, &state, last);
     let mut loss = (output * &Tensor::normal(output.shape(), 0.0, 1.0, &mut rng)).sum_all();
     for state in &states {
@@ -131,7 +153,8 @@ fn everything<T: Element>(network: &Network<T>, looped: Option<&Loop<T>>, time: 
     }
     let mut all = vec![output.value()];
     all.extend(states.iter().map(|state| state.value()));
-    let leaves: Vec<Var<'_, T>> = std::iter::once(x).chain(state.iter().copied()).chain(network.params.iter().map(|p| tape.param(p))).collect();
+    let leaves: Vec<Var<'_, T>> =
+        std::iter::once(x).chain(state.iter().copied()).chain(network.params.iter().map(|p| tape.param(p))).collect();
     let first = loss.backward();
     all.extend(leaves.iter().map(|&leaf| first.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape()))));
     let recorded = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);

@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
-use tapeloop_autograd::{Element, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Var};
+use tapeloop_autograd::{
+    Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
+};
 
 use crate::layer::{Axes, Layer, Pass};
 use crate::{Cell, Error, State};
@@ -19,15 +21,23 @@ pub struct RnnOptions {
     pub go_backwards: bool,
     /// Each call starts from the states the last one ended with, as constants: gradients end at the call.
     pub stateful: bool,
+    /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result.
+    pub unroll: bool,
 }
 
 /// A cell repeated over time.
 ///
 /// Input is (batch, time, features). Any length of time is accepted, 0 included; the initial states are zeros
 /// unless they are given.
+///
+/// The cell's step is traced and run as a [`Loop`]. A step that cannot be (it reads values, say) is recorded on the
+/// tape again and again, as with [`unroll`](RnnOptions::unroll); [`explain`](Self::explain) tells.
 pub struct Rnn<T: Element, C> {
     cell: C,
     options: RnnOptions,
+    looped: Loop<T>,
+    /// Why the last call was no loop.
+    unrolled: Mutex<Option<Untraceable>>,
     /// What a stateful layer carries from call to call: values, never a tape.
     carried: Mutex<Option<SmallVec<[Tensor<T>; 2]>>>,
 }
@@ -44,7 +54,7 @@ pub struct RnnOutput<'t, T: Element> {
 impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// A layer that repeats `cell`.
     pub fn new(cell: C, options: RnnOptions) -> Self {
-        Self { cell, options, carried: Mutex::new(None) }
+        Self { cell, options, looped: Loop::new(), unrolled: Mutex::new(None), carried: Mutex::new(None) }
     }
 
     /// The cell.
@@ -79,12 +89,52 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         if let Err(error) = self.check(&shape) {
             panic!("{error}");
         }
-        let (batch, time) = (shape[0], shape[1]);
-        let mut state = self.start(x.tape(), batch, initial);
+        let state = self.start(x.tape(), shape[0], initial);
+        let RnnOutput { output, state } = match self.run_loop(x, &state) {
+            Ok(run) => run,
+            Err(reason) => {
+                *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                self.run_steps(x, state)
+            }
+        };
+        if self.options.stateful {
+            let values = state.iter().map(|state| state.value()).collect();
+            *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
+        }
+        RnnOutput { output, state }
+    }
+
+    /// All steps as one operation.
+    #[track_caller]
+    fn run_loop<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Result<RnnOutput<'t, T>, Untraceable> {
+        if self.options.unroll {
+            return Err(Untraceable::new("is to be unrolled"));
+        }
+        // The loop goes along the first axis.
+        let x = if self.options.go_backwards { x.flip(&[1]) } else { x }.swap_axes(0, 1);
+        if self.options.return_sequences {
+            let Looped { output, state } = self.looped.run(x, state, |x, state| self.step(x, state))?;
+            return Ok(RnnOutput { output: output.swap_axes(0, 1), state });
+        }
+        let Looped { output, state } = self.looped.last(x, state, |x, state| self.step(x, state))?;
+        Ok(RnnOutput { output, state })
+    }
+
+    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> (State<'t, T>, Var<'t, T>) {
+        let state = self.cell.step(x, state);
+        let output = self.cell.output(x, &state);
+        (state, output)
+    }
+
+    /// One step after the other on the tape.
+    #[track_caller]
+    fn run_steps<'t>(&self, x: Var<'t, T>, mut state: State<'t, T>) -> RnnOutput<'t, T> {
+        let (batch, time) = (x.dim(0), x.dim(1));
         let mut step = |step: usize| {
             let x = x.select(1, if self.options.go_backwards { time - 1 - step } else { step });
-            state = self.cell.step(x, &state);
-            self.cell.output(x, &state)
+            let output;
+            (state, output) = self.step(x, &state);
+            output
         };
         let output = match (self.options.return_sequences, time) {
             (true, 1..) => Var::stack((0..time).map(step), 1),
@@ -100,11 +150,15 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
                 x.tape().full(lead.iter().chain(own.iter()).copied().collect::<Shape>(), 0.0)
             }
         };
-        if self.options.stateful {
-            let values = state.iter().map(|state| state.value()).collect();
-            *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
-        }
         RnnOutput { output, state }
+    }
+
+    /// How the layer runs: for every kind of call so far the loop that was made of it, in text; and why the last call
+    /// that was no loop was none.
+    pub fn explain(&self) -> String {
+        let unrolled = self.unrolled.lock().unwrap_or_else(PoisonError::into_inner);
+        let reason = unrolled.as_ref().map(|reason| format!("unrolled, since {reason}\n")).unwrap_or_default();
+        self.looped.explain() + &reason
     }
 
     /// As Keras returns it: the output, then with `return_state` the last states.
@@ -168,11 +222,11 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
 impl<T: Element, C: Module<T>> Module<T> for Rnn<T, C> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
-        let Self { cell, options: _, carried: _ } = self;
+        let Self { cell, options: _, looped: _, unrolled: _, carried: _ } = self;
         path.enter("cell", |path| cell.visit(path, visitor));
     }
     fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
-        let Self { cell, options: _, carried: _ } = self;
+        let Self { cell, options: _, looped: _, unrolled: _, carried: _ } = self;
         path.enter("cell", |path| cell.visit_mut(path, visitor));
     }
 }

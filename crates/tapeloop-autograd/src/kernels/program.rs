@@ -228,23 +228,28 @@ impl<T: Element> Program<T> {
     }
 
     fn check(&self, buffers: &[Buffer<'_, T>], packed: &[&[T]], extent: Extent) {
-        let inside = |place: Place, width: usize, rows: usize, write: bool| match place.base {
-            Base::Buffer(index, _) => {
-                let buffer = &buffers[index];
-                let last_slot = match buffer.slots {
-                    Slots::One => 0,
-                    Slots::Steps => extent.time - 1,
-                    Slots::States => extent.time,
-                    Slots::Turns => 1,
-                };
-                let width = if place.single { width.min(1) } else { width };
-                let end = last_slot * buffer.slot + (extent.rows - 1) * buffer.row + place.offset + width;
-                let apart = buffer.row >= place.offset + width || extent.rows == 1;
-                assert!(end <= buffer.len && (!write || (buffer.writable && apart)), "a place is outside its buffer");
-            }
-            Base::Register { start, stride } => {
-                let end = start + place.offset + rows.saturating_sub(1) * stride + width;
-                assert!(end <= self.registers, "a place is outside the registers");
+        let inside = |place: Place, width: usize, rows: usize, write: bool| {
+            let width = if place.single { width.min(1) } else { width };
+            match place.base {
+                Base::Buffer(index, _) => {
+                    let buffer = &buffers[index];
+                    let last_slot = match buffer.slots {
+                        Slots::One => 0,
+                        Slots::Steps => extent.time - 1,
+                        Slots::States => extent.time,
+                        Slots::Turns => 1,
+                    };
+                    let end = last_slot * buffer.slot + (extent.rows - 1) * buffer.row + place.offset + width;
+                    let apart = buffer.row >= place.offset + width || extent.rows == 1;
+                    assert!(
+                        end <= buffer.len && (!write || (buffer.writable && apart)),
+                        "a place is outside its buffer"
+                    );
+                }
+                Base::Register { start, stride } => {
+                    let end = start + place.offset + rows.saturating_sub(1) * stride + width;
+                    assert!(end <= self.registers, "a place is outside the registers");
+                }
             }
         };
         for instruction in &self.instructions {

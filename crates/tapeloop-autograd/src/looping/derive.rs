@@ -75,8 +75,13 @@ fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) 
     let vars = step.replay(&tape, |node| tape.hollow(&node.shape));
     let forward = tape.len();
     let with_cotangent = step.outputs.iter().zip(&asked.outputs).filter(|&(_, &has)| has).map(|(&id, _)| id);
-    let roots: Vec<_> =
-        step.next.iter().copied().chain(with_cotangent).map(|id| (vars[id], tape.hollow(&step.nodes[id].shape))).collect();
+    let roots: Vec<_> = step
+        .next
+        .iter()
+        .copied()
+        .chain(with_cotangent)
+        .map(|id| (vars[id], tape.hollow(&step.nodes[id].shape)))
+        .collect();
     // What is asked for, in one list: the tape walks back once.
     let mut wrt: SmallVec<[Var<'_, T>; 16]> = SmallVec::new();
     let asked_for = (0..sequences + states + fixed).map(|input| {
@@ -182,8 +187,12 @@ pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
     for id in (0..both.forward).rev() {
         let node = &step.nodes[id];
         let light = node.op().is_some_and(is_light);
-        let varying: SmallVec<[Id; 4]> =
-            node.inputs.iter().copied().filter(|&input| !matches!(step.nodes[input].source, Source::Fixed(_))).collect();
+        let varying: SmallVec<[Id; 4]> = node
+            .inputs
+            .iter()
+            .copied()
+            .filter(|&input| !matches!(step.nodes[input].source, Source::Fixed(_)))
+            .collect();
         if read[id] && light && varying.windows(2).all(|pair| pair[0] == pair[1]) {
             read[id] = false;
             varying.first().into_iter().for_each(|&input| read[input] = true);
@@ -192,7 +201,8 @@ pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
     // A light function of values that are there anyway, too.
     for id in (0..both.forward).rev() {
         let node = &step.nodes[id];
-        let there = |&input: &Id| read[input] || matches!(step.nodes[input].source, Source::Fixed(_) | Source::Sequence(_));
+        let there =
+            |&input: &Id| read[input] || matches!(step.nodes[input].source, Source::Fixed(_) | Source::Sequence(_));
         if read[id] && node.op().is_some_and(is_light) && node.inputs.iter().all(there) {
             read[id] = false;
         }
@@ -323,6 +333,11 @@ pub(crate) fn derive<T: Element>(splice: &Splice<T>, asked: &Asked) -> Derivativ
 }
 
 impl<T: Element> Derivative<T> {
+    /// How it runs; nothing if it is unrolled.
+    pub(crate) fn plan(&self) -> Option<&Plan<T>> {
+        self.plan.as_ref()
+    }
+
     /// Gives the inputs of the loop their cotangents.
     pub(crate) fn give<'t>(&self, splice: &Splice<T>, back: &mut Backward<'_, 't, T>) {
         let tape = back.tape();

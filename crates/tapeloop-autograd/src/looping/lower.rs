@@ -59,7 +59,11 @@ enum Role {
     Absorbed,
     Call,
     /// A product, and what it starts from.
-    Product { a: Id, factor: Id, init: Option<Id> },
+    Product {
+        a: Id,
+        factor: Id,
+        init: Option<Id>,
+    },
     /// Parts side by side, zeros between them.
     Assembly(Vec<(Id, usize)>),
 }
@@ -180,7 +184,9 @@ impl<T: Element> Lowering<'_, T> {
                     Role::Assembly(node.inputs.iter().map(part).collect())
                 }
                 Kind::Sum(_) | Kind::SumTo if node.shape == of(0).shape => Role::View,
-                Kind::Sum(_) | Kind::SumTo if node.shape[1] == 1 && of(0).shape.rank() == 2 && of(0).shape[0] == self.batch => {
+                Kind::Sum(_) | Kind::SumTo
+                    if node.shape[1] == 1 && of(0).shape.rank() == 2 && of(0).shape[0] == self.batch =>
+                {
                     Role::Call
                 }
                 Kind::Broadcast if of(0).shape.rank() <= 2 => Role::View,
@@ -260,7 +266,8 @@ impl<T: Element> Lowering<'_, T> {
     fn place_leaves(&mut self) -> Result<(), Untraceable> {
         for (id, node) in self.step.nodes.iter().enumerate() {
             let rowed = node.shape.rank() == 2 && node.shape[0] == self.batch;
-            let foreign = || Err(Untraceable::new(format!("has a value of shape {}, which loops do not know yet", node.shape)));
+            let foreign =
+                || Err(Untraceable::new(format!("has a value of shape {}, which loops do not know yet", node.shape)));
             let index = match node.source {
                 Source::Sequence(k) if rowed => k,
                 Source::Fixed(_) if node.shape.rank() > 2 => return foreign(),
@@ -417,7 +424,9 @@ impl<T: Element> Lowering<'_, T> {
                 if self.level[id] != level {
                     continue;
                 }
-                let Source::Fixed(fixed) = self.step.nodes[factor].source else { unreachable!("checked with the roles") };
+                let Source::Fixed(fixed) = self.step.nodes[factor].source else {
+                    unreachable!("checked with the roles")
+                };
                 let [k, n] = [self.step.nodes[factor].shape[0], self.step.nodes[factor].shape[1]];
                 let known = self.lowered.factors.iter().position(|&known| known == fixed);
                 let factor = known.unwrap_or_else(|| {
@@ -445,7 +454,8 @@ impl<T: Element> Lowering<'_, T> {
         if members.is_empty() && copies.is_empty() {
             return;
         }
-        let widest = |id: &Id| step.nodes[*id].inputs.iter().map(|&input| self.width(input)).chain([self.width(*id)]).max();
+        let widest =
+            |id: &Id| step.nodes[*id].inputs.iter().map(|&input| self.width(input)).chain([self.width(*id)]).max();
         let width = members.iter().filter_map(widest).chain(copies.iter().map(|copy| self.width(copy.value))).max();
         let rows = (BLOCK / width.unwrap_or(1).max(1)).max(1);
         // The member after which a register is free again.
@@ -454,7 +464,8 @@ impl<T: Element> Lowering<'_, T> {
             step.nodes[id].inputs.iter().for_each(|&input| last[self.views[input].base] = turn);
         }
         for copy in &copies {
-            let end = copy.assembly.map_or(usize::MAX, |row| members.iter().position(|&id| id == row).unwrap_or(usize::MAX));
+            let end =
+                copy.assembly.map_or(usize::MAX, |row| members.iter().position(|&id| id == row).unwrap_or(usize::MAX));
             let last = &mut last[self.views[copy.value].base];
             *last = end.max(*last);
         }
@@ -515,7 +526,14 @@ impl<T: Element> Lowering<'_, T> {
             if start > end {
                 let width = start - end;
                 let out = Place { offset: out.offset + end, ..out };
-                calls.push(Call { block: Box::new(Zero), name: "zero", width, out_width: width, inputs: SmallVec::new(), out });
+                calls.push(Call {
+                    block: Box::new(Zero),
+                    name: "zero",
+                    width,
+                    out_width: width,
+                    inputs: SmallVec::new(),
+                    out,
+                });
             }
             end = stop;
         }

@@ -1,6 +1,7 @@
 //! Loops: a step is traced once, taken apart, and run over time at the speed of a hand-written kernel.
 
 mod derive;
+mod explain;
 mod lift;
 mod lower;
 mod plan;
@@ -20,6 +21,7 @@ use plan::{Plan, Want};
 use step::{Source, Step};
 
 pub(crate) use splice::{Part, Splice};
+use trace::Fixed;
 pub(crate) use trace::untraceable;
 pub use trace::{Returned, Untraceable};
 
@@ -51,14 +53,53 @@ pub struct Loop<T: Element = f32> {
 struct Known<T: Element> {
     /// What steps are traced on.
     tape: Tape<T>,
-    plans: Vec<(Traced<T>, Result<Arc<Plan<T>>, Untraceable>)>,
+    plans: Vec<(Traced<T>, Planned<T>)>,
 }
+
+type Planned<T> = Result<Arc<Plan<T>>, Untraceable>;
 
 /// What a plan was made of.
 struct Traced<T: Element> {
     step: Step<T>,
     want: Want,
 }
+
+impl<T: Element> Known<T> {
+    /// Traces a step, and finds or makes its plan.
+    fn plan(
+        &mut self,
+        want: Want,
+        x: &Shape,
+        states: &[Shape],
+        step: impl Traceable<T>,
+    ) -> Result<Found<T>, Untraceable> {
+        let Self { tape, plans } = self;
+        let count = states.len();
+        let found = trace::trace(tape, &x[1..].into(), states, step).and_then(|roots| {
+            let same = |traced: &Traced<T>| traced.want == want && trace::same(tape, count, &roots, &traced.step);
+            let plan = match plans.iter().find(|(traced, _)| same(traced)) {
+                Some((_, plan)) => plan.clone()?,
+                None => {
+                    let step = trace::read(tape, count, &roots);
+                    let plan = Plan::new(&step, want, false).map(Arc::new);
+                    plans.push((Traced { step, want }, plan.clone()));
+                    plan?
+                }
+            };
+            Ok((plan, trace::fixed(tape, count)))
+        });
+        // The tape would share the parameters' values, which then could not be changed in place.
+        tape.reset();
+        found
+    }
+}
+
+/// A plan, and the fixed values of this trace.
+type Found<T> = (Arc<Plan<T>>, SmallVec<[Fixed<T>; 16]>);
+
+/// A step that can be called with values of any tape.
+trait Traceable<T: Element>: for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T> {}
+impl<T: Element, F: for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>> Traceable<T> for F {}
 
 /// What a loop returns.
 #[derive(Clone, Debug)]
@@ -128,31 +169,18 @@ impl<T: Element> Loop<T> {
         if x.tape().is_tracing() {
             return Err(Untraceable::new("holds a loop itself"));
         }
-        if shape.rank() < 2 || shape[0] == 0 {
-            return Err(Untraceable::new("is repeated over no time"));
+        if x.tape().watches_anomalies() {
+            return Err(Untraceable::new("is watched, operation by operation"));
+        }
+        if shape.rank() < 2 || shape.size() == 0 {
+            return Err(Untraceable::new("is repeated over nothing"));
         }
         let (time, batch) = (shape[0], shape[1]);
         let shapes: SmallVec<[Shape; 2]> = state.iter().map(|state| state.shape()).collect();
-        let (plan, fixed) = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let Known { tape, plans } = &mut *known;
-            let roots = trace::trace(tape, &shape[1..].into(), &shapes, step)?;
-            let found = plans
-                .iter()
-                .find(|(traced, _)| traced.want == want && trace::same(tape, shapes.len(), &roots, &traced.step));
-            let plan = match found {
-                Some((_, plan)) => plan.clone()?,
-                None => {
-                    let step = trace::read(tape, shapes.len(), &roots);
-                    let plan = Plan::new(&step, want, false).map(Arc::new);
-                    plans.push((Traced { step, want }, plan.clone()));
-                    plan?
-                }
-            };
-            (plan, trace::fixed(tape, shapes.len()))
-        };
+        let (plan, fixed) =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).plan(want, &shape, &shapes, step)?;
         let tape = x.tape();
-        let fixed: SmallVec<[Var<'t, T>; 8]> = fixed
+        let fixed: SmallVec<[Var<'t, T>; 16]> = fixed
             .into_iter()
             .map(|fixed| match fixed.param {
                 Some((id, trainable)) => tape.param_leaf(id, &fixed.value, trainable),
@@ -164,6 +192,21 @@ impl<T: Element> Loop<T> {
             _ => x,
         });
         Ok(Looped { output: ran.outputs[0], state: ran.last })
+    }
+}
+
+impl<T: Element> Loop<T> {
+    /// The plans so far, in text: what is computed before the loop, its body, what is computed after it.
+    pub fn explain(&self) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        for (_, plan) in &known.plans {
+            match plan {
+                Ok(plan) => text += &plan.explain(),
+                Err(error) => text += &format!("no loop, since {error}\n"),
+            }
+        }
+        text
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Plan<T: Element> {
 
 /// What a loop returns.
 pub(crate) struct Ran<'t, T: Element> {
-    pub(crate) outputs: SmallVec<[Var<'t, T>; 8]>,
+    pub(crate) outputs: SmallVec<[Var<'t, T>; 16]>,
     pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
 }
 
@@ -117,6 +117,11 @@ impl<T: Element> Plan<T> {
         if recording { self.training.get_or_init(|| Arc::new(self.body.training())) } else { &self.body }
     }
 
+    /// Whether a tape that records has run it.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.training.get().is_some()
+    }
+
     /// Runs the loop over `time` steps of `batch` rows. `leaf` gives sequences and fixed values.
     pub(crate) fn run<'t>(
         &self,
@@ -137,8 +142,13 @@ impl<T: Element> Plan<T> {
             self.compute(tape, id, &mut values);
         }
         let given = |id: &Id| values[*id].map(|x| x.var).expect("what feeds the body is known before it");
-        let inputs: SmallVec<[Var<'t, T>; 16]> =
-            self.sequences.iter().map(given).chain(initial.iter().copied()).chain(self.fixed.iter().map(given)).collect();
+        let inputs: SmallVec<[Var<'t, T>; 16]> = self
+            .sequences
+            .iter()
+            .map(given)
+            .chain(initial.iter().copied())
+            .chain(self.fixed.iter().map(given))
+            .collect();
         let results = self.body(tape.is_recording()).run(tape, (time, batch), &inputs);
         let (last, sequences) = results.split_at(initial.len());
         for (&id, &var) in self.emitted.iter().zip(sequences) {
@@ -147,7 +157,11 @@ impl<T: Element> Plan<T> {
         if self.want == Want::Last {
             // Only the last step is of interest from here on.
             let end = time - 1;
-            values.iter_mut().flatten().filter(|x| x.timed).for_each(|x| *x = Lifted { var: x.var.select(0, end), timed: false });
+            values
+                .iter_mut()
+                .flatten()
+                .filter(|x| x.timed)
+                .for_each(|x| *x = Lifted { var: x.var.select(0, end), timed: false });
             self.step.next.iter().zip(last).for_each(|(&id, &var)| values[id] = Some(Lifted { var, timed: false }));
         }
         for &id in &self.after {
@@ -157,7 +171,8 @@ impl<T: Element> Plan<T> {
             let Lifted { var, timed } = values[id].expect("an output is emitted, given, or computed after the loop");
             // An output that never changes is repeated.
             let repeat = !timed && self.want == Want::All;
-            let shape = || std::iter::once(time).chain(nodes[id].shape.iter().copied()).collect::<crate::shape::Shape>();
+            let shape =
+                || std::iter::once(time).chain(nodes[id].shape.iter().copied()).collect::<crate::shape::Shape>();
             if repeat { var.broadcast_to(shape()) } else { var }
         };
         Ran { outputs: self.step.outputs.iter().map(output).collect(), last: last.iter().copied().collect() }

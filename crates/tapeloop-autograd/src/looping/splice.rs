@@ -70,6 +70,12 @@ impl<T: Element> Splice<T> {
         Self { saved, ..more }
     }
 
+    /// The derivatives that backward passes have asked for so far.
+    pub(crate) fn known_derivatives(&self) -> Vec<Arc<Derivative<T>>> {
+        let derivatives = self.derivatives.lock().unwrap_or_else(PoisonError::into_inner);
+        derivatives.iter().map(|(_, derivative)| Arc::clone(derivative)).collect()
+    }
+
     pub(crate) fn states(&self) -> usize {
         self.lowered.states.len()
     }
@@ -86,7 +92,7 @@ impl<T: Element> Splice<T> {
         tape: &'t Tape<T>,
         extent: (usize, usize),
         inputs: &[Var<'t, T>],
-    ) -> SmallVec<[Var<'t, T>; 8]> {
+    ) -> SmallVec<[Var<'t, T>; 16]> {
         let values: SmallVec<[Tensor<T>; 16]> = inputs.iter().map(|x| x.value()).collect();
         let results = tape.compute(|pool, threads| self.compute(&values, extent, pool, threads));
         tape.splice(Arc::clone(self), inputs, results)
@@ -98,7 +104,7 @@ impl<T: Element> Splice<T> {
         (time, batch): (usize, usize),
         pool: &mut Pool<T>,
         threads: &Threads,
-    ) -> SmallVec<[Tensor<T>; 8]> {
+    ) -> SmallVec<[Tensor<T>; 16]> {
         let Lowered { program, factors, sequences, fixed, states, outputs, own, scratch, work } = &self.lowered;
         let (sequences, rest) = inputs.split_at(*sequences);
         let (initial, rest) = rest.split_at(states.len());
@@ -109,7 +115,7 @@ impl<T: Element> Splice<T> {
         let extent = Extent { time, rows: batch, reverse: self.reverse, parts };
 
         // Rows whose elements are no neighbours are copied.
-        let mut copies: SmallVec<[Tensor<T>; 8]> = SmallVec::new();
+        let mut copies: SmallVec<[Tensor<T>; 16]> = SmallVec::new();
         let mut readable = |x: &Tensor<T>, pool: &mut Pool<T>| {
             let neighbours = x.rank() == 0 || x.shape()[x.rank() - 1] == 1 || x.strides()[x.rank() - 1] == 1;
             if neighbours {
@@ -121,7 +127,7 @@ impl<T: Element> Splice<T> {
             copy
         };
         let sequences: SmallVec<[Tensor<T>; 16]> = sequences.iter().map(|x| readable(x, pool)).collect();
-        let fixed: SmallVec<[Tensor<T>; 8]> = fixed
+        let fixed: SmallVec<[Tensor<T>; 16]> = fixed
             .iter()
             .enumerate()
             .map(|(k, x)| if factors.contains(&k) { x.clone() } else { readable(x, pool) })
@@ -149,8 +155,8 @@ impl<T: Element> Splice<T> {
             state.push(buffer);
         }
         let mut memory = |width: &usize, count: usize| pool.take(&Shape::from([count, batch, *width]));
-        let mut own: SmallVec<[Tensor<T>; 8]> = own.iter().map(|width| memory(width, time)).collect();
-        let mut scratch: SmallVec<[Tensor<T>; 8]> = scratch.iter().map(|width| memory(width, 1)).collect();
+        let mut own: SmallVec<[Tensor<T>; 16]> = own.iter().map(|width| memory(width, time)).collect();
+        let mut scratch: SmallVec<[Tensor<T>; 16]> = scratch.iter().map(|width| memory(width, 1)).collect();
         let mut registers = pool.take(&Shape::from([parts * program.registers]));
 
         {

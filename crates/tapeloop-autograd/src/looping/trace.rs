@@ -20,7 +20,8 @@ pub struct Untraceable {
 }
 
 impl Untraceable {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
+    /// `reason` says what the step does that a loop cannot: "reads a value".
+    pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), at: None }
     }
 }
@@ -130,7 +131,7 @@ pub(crate) fn read<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots) -> 
 }
 
 /// The fixed values on the tape, in order.
-pub(crate) fn fixed<T: Element>(tape: &Tape<T>, states: usize) -> SmallVec<[Fixed<T>; 8]> {
+pub(crate) fn fixed<T: Element>(tape: &Tape<T>, states: usize) -> SmallVec<[Fixed<T>; 16]> {
     let mut fixed = SmallVec::new();
     tape.each_node(|id, op, _, value| {
         if op.is_none() && id > states {

@@ -19,8 +19,8 @@ use crate::tape::{Backward, Tape, Var};
 use crate::tensor::Tensor;
 
 pub use example::{Example, Sample};
-pub use form::Form;
 pub(crate) use example::{Examples, example};
+pub use form::Form;
 pub use run::Run;
 
 /// An operation on tensors: its shape rule, its value, its derivative.

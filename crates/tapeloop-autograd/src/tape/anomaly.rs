@@ -66,6 +66,11 @@ impl<T: Element> Tape<T> {
         self.state.borrow_mut().watching = watch;
     }
 
+    /// Whether it watches every result.
+    pub(crate) fn watches_anomalies(&self) -> bool {
+        self.state.borrow().watching
+    }
+
     /// The first anomaly since the last reset, if the tape watches.
     pub fn anomaly(&self) -> Option<Anomaly> {
         self.state.borrow().anomaly.clone()

@@ -25,7 +25,7 @@ pub struct Backward<'a, 't, T: Element> {
     cotangent: Var<'t, T>,
     /// Of a loop: the cotangent of each result.
     parts: &'a [Option<Var<'t, T>>],
-    given: SmallVec<[(usize, Given<'t, T>); 4]>,
+    given: SmallVec<[(usize, Given<'t, T>); 8]>,
 }
 
 /// An input's cotangent, or the only part of it that is not zero.
@@ -146,7 +146,7 @@ impl<T: Element> Tape<T> {
                     Kind::Loop(parts) => parts,
                     Kind::Single => 0,
                 };
-                let of_parts: SmallVec<[Option<Tensor<T>>; 8]> =
+                let of_parts: SmallVec<[Option<Tensor<T>>; 16]> =
                     cotangents[index + 1..=index + parts].iter_mut().map(Option::take).collect();
                 let cotangent = match cotangents[index].take() {
                     Some(cotangent) => cotangent,
@@ -163,13 +163,13 @@ impl<T: Element> Tape<T> {
                 };
                 let needs = {
                     let state = self.state.borrow();
-                    visit.inputs.iter().map(|&i| state.nodes[i as usize].needs_grad).collect::<SmallVec<[bool; 4]>>()
+                    visit.inputs.iter().map(|&i| state.nodes[i as usize].needs_grad).collect::<SmallVec<[bool; 24]>>()
                 };
                 let cotangent = self.constant(cotangent);
-                let of_parts: SmallVec<[_; 8]> = of_parts.into_iter().map(|x| x.map(|x| self.constant(x))).collect();
+                let of_parts: SmallVec<[_; 16]> = of_parts.into_iter().map(|x| x.map(|x| self.constant(x))).collect();
                 let given = self.derive(&visit, index, &needs, cotangent, &of_parts);
                 // The values leave the tape before they are added, so that sums happen in place.
-                let given: SmallVec<[_; 4]> = given
+                let given: SmallVec<[_; 8]> = given
                     .into_iter()
                     .map(|(k, given)| match given {
                         Given::Whole(var) => (k, var.value(), None),
@@ -235,7 +235,7 @@ impl<T: Element> Tape<T> {
                 Kind::Loop(parts) => parts,
                 Kind::Single => 0,
             };
-            let of_parts: SmallVec<[_; 8]> = SmallVec::from_slice(&cotangents[index + 1..=index + parts]);
+            let of_parts: SmallVec<[_; 16]> = SmallVec::from_slice(&cotangents[index + 1..=index + parts]);
             let cotangent = match cotangents[index] {
                 _ if !needed[index] => continue,
                 Some(cotangent) => cotangent,
@@ -245,7 +245,7 @@ impl<T: Element> Tape<T> {
             let Some(visit) = self.visit(index) else {
                 continue;
             };
-            let needs: SmallVec<[bool; 4]> = visit.inputs.iter().map(|&i| needed[i as usize]).collect();
+            let needs: SmallVec<[bool; 24]> = visit.inputs.iter().map(|&i| needed[i as usize]).collect();
             if !needs.contains(&true) {
                 continue;
             }
@@ -287,7 +287,7 @@ impl<T: Element> Tape<T> {
     fn visit(&self, index: usize) -> Option<Visit<T>> {
         let state = self.state.borrow();
         let node = &state.nodes[index];
-        Some(Visit { op: node.op.clone()?, inputs: node.inputs.clone(), at: node.at })
+        Some(Visit { op: node.op.clone()?, inputs: SmallVec::from_slice(&node.inputs), at: node.at })
     }
 
     fn kind(&self, index: usize) -> Kind {
@@ -310,7 +310,7 @@ impl<T: Element> Tape<T> {
         needs: &[bool],
         cotangent: Var<'t, T>,
         parts: &[Option<Var<'t, T>>],
-    ) -> SmallVec<[(usize, Given<'t, T>); 4]> {
+    ) -> SmallVec<[(usize, Given<'t, T>); 8]> {
         let op = visit.op.get().name();
         self.state.borrow_mut().site = Some(Site { op, at: visit.at });
         let output = output as u32;
@@ -390,7 +390,7 @@ enum Kind {
 
 struct Visit<T: Element> {
     op: AnyOp<T>,
-    inputs: SmallVec<[u32; 4]>,
+    inputs: SmallVec<[u32; 24]>,
     at: &'static Location<'static>,
 }
 

@@ -79,6 +79,8 @@ struct State<T: Element> {
     home: gradients::Home<T>,
     /// How often the tape was reset.
     recordings: u64,
+    /// Lists of inputs that were too long to lie in their node, kept for their memory.
+    long_lists: Vec<SmallVec<[u32; 4]>>,
     /// Set on a tape that follows shapes only: the storage of every value that nobody computes.
     hollow: Option<Arc<Buffer<T>>>,
 }
@@ -124,6 +126,7 @@ impl<T: Element> Tape<T> {
                 cotangents: Vec::new(),
                 home: gradients::Home::default(),
                 recordings: 0,
+                long_lists: Vec::new(),
                 hollow: None,
             }),
             threads,
@@ -349,14 +352,15 @@ impl<T: Element> Tape<T> {
         &'t self,
         splice: Arc<Splice<T>>,
         inputs: &[Var<'t, T>],
-        results: SmallVec<[Tensor<T>; 8]>,
-    ) -> SmallVec<[Var<'t, T>; 8]> {
+        results: SmallVec<[Tensor<T>; 16]>,
+    ) -> SmallVec<[Var<'t, T>; 16]> {
         let at = Location::caller();
         let mut state = self.state.borrow_mut();
         if !state.recording {
             return results.into_iter().map(|x| self.append(&mut state, None, SmallVec::new(), x, false, at)).collect();
         }
-        let indices: SmallVec<[u32; 4]> = inputs.iter().map(|x| x.index).collect();
+        let mut indices = if inputs.len() > 4 { state.long_lists.pop().unwrap_or_default() } else { SmallVec::new() };
+        indices.extend(inputs.iter().map(|x| x.index));
         let needs_grad = indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         let nothing = state.pool.take(&Shape::from([0]));
         let of = self.append(&mut state, Some(AnyOp::Loop(splice)), indices, nothing, needs_grad, at).index;
@@ -424,10 +428,14 @@ impl<T: Element> Tape<T> {
     /// Forgets all nodes from `len` on and takes their buffers back.
     fn truncate(&self, len: usize) {
         let mut state = self.state.borrow_mut();
-        let State { nodes, pool, home, .. } = &mut *state;
+        let State { nodes, pool, home, long_lists, .. } = &mut *state;
         home.collect(pool);
-        for node in nodes.drain(len..) {
+        for mut node in nodes.drain(len..) {
             pool.give(node.value);
+            if node.inputs.spilled() {
+                node.inputs.clear();
+                long_lists.push(node.inputs);
+            }
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Gru {
     pub go_backwards: bool,
     /// Each call starts from the state the last one ended with. Default false.
     pub stateful: bool,
+    /// Records every step on the tape instead of one loop, with the same result. Default false.
+    pub unroll: bool,
 }
 
 impl Default for Gru {
@@ -60,6 +62,7 @@ impl Default for Gru {
             return_state: false,
             go_backwards: false,
             stateful: false,
+            unroll: false,
         }
     }
 }

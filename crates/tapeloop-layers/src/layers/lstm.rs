@@ -43,6 +43,8 @@ pub struct Lstm {
     pub go_backwards: bool,
     /// Each call starts from the states the last one ended with. Default false.
     pub stateful: bool,
+    /// Records every step on the tape instead of one loop, with the same result. Default false.
+    pub unroll: bool,
 }
 
 impl Default for Lstm {
@@ -60,6 +62,7 @@ impl Default for Lstm {
             return_state: false,
             go_backwards: false,
             stateful: false,
+            unroll: false,
         }
     }
 }

@@ -73,10 +73,15 @@ macro_rules! recurrent {
                 Self { stateful, ..self }
             }
 
+            /// Records every step on the tape instead of one loop.
+            pub fn unroll(self, unroll: bool) -> Self {
+                Self { unroll, ..self }
+            }
+
             /// How the layer runs over time.
             pub fn options(&self) -> $crate::RnnOptions {
-                let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
-                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful }
+                let Self { return_sequences, return_state, go_backwards, stateful, unroll, .. } = *self;
+                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful, unroll }
             }
 
             /// A layer with fresh weights for this many input features.

@@ -39,6 +39,8 @@ pub struct SimpleRnn {
     pub go_backwards: bool,
     /// Each call starts from the state the last one ended with. Default false.
     pub stateful: bool,
+    /// Records every step on the tape instead of one loop, with the same result. Default false.
+    pub unroll: bool,
 }
 
 impl Default for SimpleRnn {
@@ -54,6 +56,7 @@ impl Default for SimpleRnn {
             return_state: false,
             go_backwards: false,
             stateful: false,
+            unroll: false,
         }
     }
 }

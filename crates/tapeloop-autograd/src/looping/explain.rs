@@ -1,0 +1,122 @@
+//! A plan in text.
+
+use std::fmt::Write;
+
+use super::plan::Plan;
+use super::splice::Splice;
+use super::step::{Id, Source, Step};
+use crate::element::Element;
+use crate::kernels::program::{Base, Instruction, Place, Side};
+
+impl<T: Element> Plan<T> {
+    /// What is computed before the loop, the body's instructions, what is computed after it; of a loop that was trained,
+    /// its derivatives too.
+    pub(crate) fn explain(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, "");
+        text
+    }
+
+    fn write(&self, text: &mut String, indent: &str) {
+        let list = |ids: &[Id]| ids.iter().map(|&id| describe(&self.step, id)).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "{indent}before: {}", list(&self.before));
+        self.body(self.is_trained()).write(text, indent);
+        let _ = writeln!(text, "{indent}after: {}", list(&self.after));
+        if self.is_trained() {
+            for derivative in self.body(true).known_derivatives() {
+                let _ = writeln!(text, "{indent}derivative:");
+                match derivative.plan() {
+                    Some(plan) => plan.write(text, &format!("{indent}  ")),
+                    None => text.push_str("  unrolled\n"),
+                }
+            }
+        }
+    }
+}
+
+fn describe<T: Element>(step: &Step<T>, id: Id) -> String {
+    let node = &step.nodes[id];
+    let name = match &node.source {
+        Source::Op(op) => op.get().name(),
+        Source::Sequence(_) => "sequence",
+        Source::State(_) => "state",
+        Source::Fixed(_) | Source::Constant(_) => "fixed",
+    };
+    format!("{name} {}", node.shape)
+}
+
+impl<T: Element> Splice<T> {
+    fn write(&self, text: &mut String, indent: &str) {
+        let lowered = &self.lowered;
+        let _ = writeln!(
+            text,
+            "{indent}loop: {} sequences, {} states, {} fixed values, {} outputs of which {} saved, {} multiplications a row",
+            lowered.sequences,
+            lowered.states.len(),
+            lowered.fixed,
+            lowered.outputs.len(),
+            self.saved,
+            lowered.work,
+        );
+        for instruction in &lowered.program.instructions {
+            match instruction {
+                Instruction::Product { a, factor, init, out } => {
+                    let panels = &lowered.program.factors[*factor];
+                    let init = init.map(|init| format!("{} + ", self.place(init))).unwrap_or_default();
+                    let (a, out) = (self.place(*a), self.place(*out));
+                    let _ = writeln!(
+                        text,
+                        "{indent}  {out} = {init}{a} · factor {factor} ({} × {})",
+                        panels.depth(),
+                        panels.columns(),
+                    );
+                }
+                Instruction::Group { calls, rows } => {
+                    let _ = writeln!(text, "{indent}  {rows} rows at a time:");
+                    for call in calls {
+                        let inputs: Vec<_> = call.inputs.iter().map(|&input| self.place(input)).collect();
+                        let _ = writeln!(
+                            text,
+                            "{indent}    {} = {}({})  [{}]",
+                            self.place(call.out),
+                            call.name,
+                            inputs.join(", "),
+                            call.width,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where a value lies: `x0`, `fixed1`, `state0′` (the next one), `out2`, `rows0` (scratch), `r64` (a register).
+    fn place(&self, place: Place) -> String {
+        let lowered = &self.lowered;
+        let name = match place.base {
+            Base::Register { start, .. } => format!("r{start}"),
+            Base::Buffer(index, side) => {
+                let mut index = index;
+                let kinds = [
+                    ("x", lowered.sequences),
+                    ("fixed", lowered.fixed),
+                    ("state", lowered.states.len()),
+                    ("out", lowered.own.len()),
+                    ("rows", lowered.scratch.len()),
+                ];
+                let mut name = String::new();
+                for (kind, count) in kinds {
+                    if index < count {
+                        let next = if kind == "state" && side == Side::After { "′" } else { "" };
+                        name = format!("{kind}{index}{next}");
+                        break;
+                    }
+                    index -= count;
+                }
+                name
+            }
+        };
+        let offset = if place.offset > 0 { format!("[{}..]", place.offset) } else { String::new() };
+        let single = if place.single { "*" } else { "" };
+        format!("{name}{offset}{single}")
+    }
+}
