@@ -3,12 +3,14 @@
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{Element, Loop, Param, Returned, Rng, Tape, Tensor, Threads, Var};
 
+type Step<T> = for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>;
+
 /// A recurrent network to test with: its parameters, and its step.
 struct Network<T: Element> {
     name: &'static str,
     params: Vec<Param<T>>,
     states: Vec<usize>,
-    step: for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>,
+    step: Step<T>,
 }
 
 const INPUT: usize = 3;
@@ -110,14 +112,10 @@ fn forward<'t, T: Element>(
     last: bool,
 ) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 2]>) {
     if let Some(looped) = looped {
-        let step = |x, s: &[_]| (network.step)(&network.params, x, s);
-        // The closure is called with values of another tape.
-        let ran = if last {
-            looped.last(x, state, |x, s| (network.step)(&network.params, x, s))
-        } else {
-            looped.run(x, state, |x, s| (network.step)(&network.params, x, s))
+        let ran = match last {
+            true => looped.last(x, state, |x, s| (network.step)(&network.params, x, s)),
+            false => looped.run(x, state, |x, s| (network.step)(&network.params, x, s)),
         };
-        let _ = step;
         let ran = ran.unwrap_or_else(|error| panic!("{}: {error}", network.name));
         return (ran.output, ran.state);
     }
@@ -187,6 +185,9 @@ fn loop_equals_steps<T: Element>(tolerance: f64) {
                 close(&format!("{} {time}x{batch} {last}", network.name), &a, &b, tolerance);
             }
         }
+        // Derivatives, second ones too, are loops as well.
+        let how = looped.explain();
+        assert!(how.contains("\n  derivative:") && !how.contains("unrolled"), "{}: {how}", network.name);
     }
 }
 
@@ -198,4 +199,51 @@ fn equals_steps_in_double_precision() {
 #[test]
 fn equals_steps_in_single_precision() {
     loop_equals_steps::<f32>(1e-5);
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let mut rng = Rng::new(1);
+    let params = [[6, 160], [40, 160]].map(|shape| Param::new(Tensor::<f32>::normal(shape, 0.0, 0.3, &mut rng)));
+    let (x, zero) = (Tensor::normal([12, 37, 6], 0.0, 1.0, &mut rng), Tensor::zeros([37, 40]));
+    let run = |threads: usize| {
+        let (looped, tape) = (Loop::new(), Tape::with_threads(Threads::new(threads)));
+        let x = tape.leaf(x.clone());
+        let start = [tape.constant(zero.clone()), tape.constant(zero.clone())];
+        let ran = looped.run(x, &start, |x, s| {
+            let [i, f, g, o] = (x.matmul(&params[0]) + s[0].matmul(&params[1])).gates();
+            let c = f.sigmoid() * s[1] + i.sigmoid() * g.tanh();
+            let h = o.sigmoid() * c.tanh();
+            (smallvec![h, c], h)
+        });
+        let output = ran.unwrap().output;
+        let gradients = output.square().sum_all().backward();
+        let of = |p: &Param<f32>| gradients.of(p).unwrap().to_vec();
+        [output.value().to_vec(), gradients.wrt(x).unwrap().to_vec(), of(&params[0]), of(&params[1])]
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(3));
+}
+
+#[test]
+fn a_step_that_reads_values_says_so() {
+    let tape = Tape::<f64>::new();
+    let x = tape.constant(Tensor::ones([3, 1, 1]));
+    let start = tape.constant(Tensor::zeros([1, 1]));
+    let ran = Loop::new().run(x, &[start], |x, s| {
+        let h = if s[0].item() > 1.0 { x } else { x + s[0] };
+        (smallvec![h], h)
+    });
+    let reason = ran.unwrap_err().to_string();
+    assert!(reason.contains("reads a value") && reason.contains("looping.rs"), "{reason}");
+}
+
+#[test]
+fn a_mistake_in_a_step_is_reported_as_everywhere() {
+    let tape = Tape::<f64>::new();
+    let x = tape.constant(Tensor::ones([3, 1, 2]));
+    let start = tape.constant(Tensor::zeros([1, 3]));
+    let run = || Loop::new().run(x, &[start], |x, s| (smallvec![x + s[0]], x)).map(|ran| ran.output.value());
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().starts_with("add: cannot combine shapes [1, 2] and [1, 3]"));
 }

@@ -177,6 +177,46 @@ fn lengths_and_widths_at_their_ends() {
     }
 }
 
+/// Outputs, last states, and every gradient, first and second, of a sequence from given states.
+fn everything(rnn: &Boxed<f64>, x: &Tensor<f64>) -> Vec<Tensor<f64>> {
+    let tape = Tape::new();
+    let x = tape.leaf(x.clone());
+    let state: State<'_, f64> = states(rnn, x.dim(0), 3).into_iter().map(|state| tape.leaf(state)).collect();
+    let run = rnn.run(x, Some(&state));
+    let all: Vec<Var<'_, f64>> = [run.output].into_iter().chain(run.state).collect();
+    let loss = all.iter().map(|x| x.square().sum_all()).reduce(|a, b| a + b).unwrap();
+    let params = rnn.params();
+    let leaves: Vec<_> = [x].into_iter().chain(state).chain(params.iter().map(|(_, p)| tape.param(p))).collect();
+    let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
+    let norm = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap();
+    let second = norm.backward();
+    let second = leaves.iter().map(|&leaf| second.wrt(leaf).unwrap().clone());
+    all.into_iter().chain(first).map(Var::value).chain(second).collect()
+}
+
+#[test]
+fn the_loop_is_the_steps() {
+    for_every_cell(|name, build| {
+        for (return_sequences, go_backwards) in [(true, false), (false, false), (true, true), (false, true)] {
+            let options = RnnOptions { return_sequences, go_backwards, ..RnnOptions::default() };
+            for (batch, time) in [(1, 1), (3, 5)] {
+                let x = normal::<f64>(&[batch, time, INPUT], 2);
+                let looped = build(options, 1);
+                let (a, b) =
+                    (everything(&looped, &x), everything(&build(RnnOptions { unroll: true, ..options }, 1), &x));
+                for (k, (a, b)) in a.iter().zip(&b).enumerate() {
+                    let scale = b.to_vec().iter().fold(1.0f64, |m, x| m.max(x.abs()));
+                    assert!(near(a, b, 1e-12 * scale), "{name}: value {k}");
+                }
+                // It was a loop indeed, and so were its derivatives.
+                let how = looped.explain();
+                assert!(how.contains("loop:") && how.contains("derivative:"), "{name}: {how}");
+                assert!(!how.contains("unrolled") && !how.contains("no loop"), "{name}: {how}");
+            }
+        }
+    });
+}
+
 #[test]
 fn recording_and_threads_change_no_bit() {
     for row in ZOO {

@@ -397,9 +397,9 @@ impl<T: Element> Lowering<'_, T> {
             let base = self.views[copy.value].base;
             crosses[base] |= self.level[base] != self.level_of(copy);
         }
-        for id in 0..self.step.nodes.len() {
+        for (id, crosses) in crosses.into_iter().enumerate() {
             let product = matches!(self.roles[id], Role::Product { .. });
-            if self.places[id].is_none() && (product || (crosses[id] && matches!(self.roles[id], Role::Call))) {
+            if self.places[id].is_none() && (product || (crosses && matches!(self.roles[id], Role::Call))) {
                 self.places[id] = Some(self.scratch(self.width(id)));
             }
         }

@@ -74,10 +74,17 @@ impl<T: Element> Tensor<T> {
         Self::from_fn(shape, |_| T::from_f64(f()))
     }
 
-    /// Uniform in [low, high).
+    /// Uniform in [low, high); `low` where no other number lies between.
+    ///
+    /// # Panics
+    /// If `low` or `high` is NaN.
     #[track_caller]
     pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Self {
-        let end = T::from_f64(high);
+        assert!(!low.is_nan() && !high.is_nan(), "uniform: {low} to {high} is no range");
+        let (start, end) = (T::from_f64(low), T::from_f64(high));
+        if start == end {
+            return Self::full(shape, start);
+        }
         Self::from_fn(shape, |_| {
             loop {
                 let x = T::from_f64(low + (high - low) * rng.uniform());

@@ -80,6 +80,12 @@ impl<T: Element> File<T> {
                     Any::Int(Tensor::from_vec(shape, data))
                 }
                 Dtype::BOOL => Any::Bool(Tensor::from_vec(shape, data.iter().map(|&b| b != 0).collect())),
+                Dtype::F32 => {
+                    let data = data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())));
+                    let tensor = Tensor::from_vec(shape, data.collect());
+                    exact.insert(name.to_string(), tensor.clone());
+                    Any::Float(tensor.cast())
+                }
                 other => return Err(format!("{}: {name} has the type {other:?}", path.display())),
             };
             tensors.insert(name.to_string(), any);

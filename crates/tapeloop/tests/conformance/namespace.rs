@@ -393,7 +393,7 @@ fn unary<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Fo
         }
         "t" if x.rank() < 2 => x,
         "t" | "mT" => x.t(),
-        "zeros_like" => x.detach() * 0.0,
+        "zeros_like" => x.tape().full(x.shape(), 0.0),
         "ones_like" => x.tape().full(x.shape(), 1.0),
         "ravel" => x.reshape(&[-1]),
         "trace" => x.trace(),
