@@ -109,7 +109,7 @@ impl<T: Element> Splice<T> {
         let (sequences, rest) = inputs.split_at(*sequences);
         let (initial, rest) = rest.split_at(states.len());
         let fixed = &rest[..*fixed];
-        // A few registers more than there are multiplications: elementwise work counts as well.
+        // Elementwise work counts as well as products.
         let total = (work + 64) * time * batch;
         let parts = if total < PARALLEL { 1 } else { threads.count().min(batch) };
         let extent = Extent { time, rows: batch, reverse: self.reverse, parts };
