@@ -4,6 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Rem, Sub, SubAssign};
 
+use crate::compiled::Compiled;
 use crate::kernels::{gemm::Gemm, math, panel::Panel};
 
 mod sealed {
@@ -40,6 +41,7 @@ impl Item for bool {
 /// The methods are the scalar functions every elementwise operation is made of.
 pub trait Element:
     Item
+    + Compiled
     + Gemm
     + Panel
     + Add<Output = Self>

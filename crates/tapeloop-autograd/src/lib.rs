@@ -18,6 +18,7 @@
 //! operations as methods. [`Param`] is a value that a module owns and a tape differentiates by. [`losses`] and
 //! [`gradcheck`] are made of these; [`ops`] is how operations, also one's own, are written.
 
+mod compiled;
 mod composed;
 mod element;
 pub mod gradcheck;

@@ -356,15 +356,15 @@ impl<T: Element> Derivative<T> {
             let shape = outputs.unwrap_or_else(|| back.part(states).shape());
             (shape[0], shape[1])
         };
-        let leaf = |source: &Source<T>| match source {
+        let mut leaf = |source: &Source<T>| match source {
             Source::Sequence(k) => wired(&self.sequences[*k]),
             Source::Fixed(k) => wired(&self.fixed[*k]),
             Source::Constant(value) => tape.constant(value.clone()),
             _ => unreachable!("only leaves are asked for"),
         };
         let ran = match &self.plan {
-            Some(plan) => plan.run(tape, extent, &initial, leaf),
-            None => unroll(&self.step, tape, extent.0, !splice.reverse, &initial, leaf),
+            Some(plan) => plan.run(tape, extent, &initial, &mut leaf),
+            None => unroll(&self.step, tape, extent.0, !splice.reverse, &initial, &mut leaf),
         };
         for (k, output) in self.of_sequences.iter().enumerate() {
             if let Some(output) = output {

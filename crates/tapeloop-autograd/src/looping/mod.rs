@@ -17,10 +17,10 @@ use smallvec::SmallVec;
 use crate::element::Element;
 use crate::shape::Shape;
 use crate::tape::{Tape, Var};
-use plan::{Plan, Want};
-use step::{Source, Step};
 
+pub(crate) use plan::{Plan, Ran, Want};
 pub(crate) use splice::{Part, Splice};
+pub(crate) use step::{Source, Step};
 use trace::Fixed;
 pub(crate) use trace::untraceable;
 pub use trace::{Returned, Untraceable};
@@ -81,7 +81,7 @@ impl<T: Element> Known<T> {
                 Some((_, plan)) => plan.clone()?,
                 None => {
                     let step = trace::read(tape, count, &roots);
-                    let plan = Plan::new(&step, want, false).map(Arc::new);
+                    let plan = T::plan(&step, want);
                     plans.push((Traced { step, want }, plan.clone()));
                     plan?
                 }
@@ -187,7 +187,7 @@ impl<T: Element> Loop<T> {
                 None => tape.constant(fixed.value),
             })
             .collect();
-        let ran = plan.run(tape, (time, batch), state, |source| match source {
+        let ran = T::run(&plan, tape, (time, batch), state, &mut |source| match source {
             Source::Fixed(k) => fixed[*k],
             _ => x,
         });
@@ -202,7 +202,7 @@ impl<T: Element> Loop<T> {
         let mut text = String::new();
         for (_, plan) in &known.plans {
             match plan {
-                Ok(plan) => text += &plan.explain(),
+                Ok(plan) => text += &T::explain(plan),
                 Err(error) => text += &format!("no loop, since {error}\n"),
             }
         }

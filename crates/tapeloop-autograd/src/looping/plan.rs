@@ -128,7 +128,7 @@ impl<T: Element> Plan<T> {
         tape: &'t Tape<T>,
         (time, batch): (usize, usize),
         initial: &[Var<'t, T>],
-        mut leaf: impl FnMut(&Source<T>) -> Var<'t, T>,
+        leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>,
     ) -> Ran<'t, T> {
         let nodes = &self.step.nodes;
         let mut values: SmallVec<[Option<Lifted<'t, T>>; 128]> = nodes
@@ -193,7 +193,7 @@ pub(crate) fn unroll<'t, T: Element>(
     time: usize,
     reverse: bool,
     initial: &[Var<'t, T>],
-    mut leaf: impl FnMut(&Source<T>) -> Var<'t, T>,
+    leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>,
 ) -> Ran<'t, T> {
     let leaves: Vec<Option<Var<'t, T>>> = step
         .nodes

@@ -89,6 +89,19 @@ impl<T: Element> Tape<T> {
     }
 }
 
+impl<T: Element> AnyOp<T> {
+    /// The operation itself.
+    pub(crate) fn get(&self) -> &dyn Op<T> {
+        T::operation(self)
+    }
+}
+
+impl<T: Element> PartialEq for AnyOp<T> {
+    fn eq(&self, other: &Self) -> bool {
+        T::equal(self, other)
+    }
+}
+
 /// Writes the modules, the enum with its dispatch, and the table that tests, docs and benches read.
 macro_rules! ops {
     (
@@ -110,25 +123,25 @@ macro_rules! ops {
             Part(Part),
         }
 
-        impl<T: Element> PartialEq for AnyOp<T> {
-            fn eq(&self, other: &Self) -> bool {
-                match (self, other) {
-                    $($( (Self::$op(a), Self::$op(b)) => a == b, )*)*
-                    $($( (Self::$flat_op(a), Self::$flat_op(b)) => a == b, )*)*
-                    (Self::Custom(a), Self::Custom(b)) => Arc::ptr_eq(a, b),
-                    _ => false,
-                }
-            }
-        }
-
         impl<T: Element> AnyOp<T> {
-            pub(crate) fn get(&self) -> &dyn Op<T> {
+            /// The operation, for [`Compiled::operation`](crate::compiled::Compiled::operation) alone.
+            pub(crate) fn operation(&self) -> &dyn Op<T> {
                 match self {
                     $($( Self::$op(op) => op, )*)*
                     $($( Self::$flat_op(op) => op, )*)*
                     Self::Custom(op) => &**op,
                     Self::Loop(splice) => &**splice,
                     Self::Part(part) => part,
+                }
+            }
+
+            /// Whether they are the same operation, for [`Compiled::equal`](crate::compiled::Compiled::equal) alone.
+            pub(crate) fn equal(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $($( (Self::$op(a), Self::$op(b)) => a == b, )*)*
+                    $($( (Self::$flat_op(a), Self::$flat_op(b)) => a == b, )*)*
+                    (Self::Custom(a), Self::Custom(b)) => Arc::ptr_eq(a, b),
+                    _ => false,
                 }
             }
 

@@ -121,18 +121,25 @@ impl<T: Element> Tape<T> {
     /// If a cotangent's shape is not its root's, or no root depends on anything that has a gradient.
     #[track_caller]
     pub fn backward(&self, roots: &[(Var<'_, T>, &Tensor<T>)]) -> Gradients<T> {
-        let mut cotangents = std::mem::take(&mut self.state.borrow_mut().cotangents);
-        let mark = self.len();
-        cotangents.clear();
-        cotangents.resize(mark, None);
         for &(root, cotangent) in roots {
             check_root(root, cotangent.shape());
-            self.add(&mut cotangents[root.index as usize], cotangent.clone());
         }
         assert!(
             roots.iter().any(|(root, _)| root.needs_grad()),
             "backward: no root depends on a leaf or a trainable parameter (was it detached, or recorded without gradients?)"
         );
+        T::backward(self, roots)
+    }
+
+    /// The walk itself, for [`Compiled::backward`](crate::compiled::Compiled::backward) alone.
+    pub(crate) fn walk(&self, roots: &[(Var<'_, T>, &Tensor<T>)]) -> Gradients<T> {
+        let mut cotangents = std::mem::take(&mut self.state.borrow_mut().cotangents);
+        let mark = self.len();
+        cotangents.clear();
+        cotangents.resize(mark, None);
+        for &(root, cotangent) in roots {
+            self.add(&mut cotangents[root.index as usize], cotangent.clone());
+        }
         let mut entries = {
             let mut state = self.state.borrow_mut();
             let State { home, pool, .. } = &mut *state;
@@ -216,6 +223,18 @@ impl<T: Element> Tape<T> {
     /// If a cotangent's shape is not its root's.
     #[track_caller]
     pub fn grad<'t>(&'t self, roots: &[(Var<'t, T>, Var<'t, T>)], wrt: &[Var<'t, T>]) -> SmallVec<[Var<'t, T>; 4]> {
+        for &(root, cotangent) in roots {
+            check_root(root, &cotangent.shape());
+        }
+        T::grad(self, roots, wrt)
+    }
+
+    /// The walk itself, for [`Compiled::grad`](crate::compiled::Compiled::grad) alone.
+    pub(crate) fn recorded_walk<'t>(
+        &'t self,
+        roots: &[(Var<'t, T>, Var<'t, T>)],
+        wrt: &[Var<'t, T>],
+    ) -> SmallVec<[Var<'t, T>; 4]> {
         let mark = self.len();
         let needed = self.needed(wrt, mark);
         let mut cotangents: Vec<Option<Var<'t, T>>> = vec![None; mark];
@@ -226,7 +245,6 @@ impl<T: Element> Tape<T> {
             });
         };
         for &(root, cotangent) in roots {
-            check_root(root, &cotangent.shape());
             add(&mut cotangents[root.index as usize], cotangent);
         }
         for index in (0..mark).rev() {

@@ -305,7 +305,12 @@ impl<T: Element> Tape<T> {
     /// tape; if there are more than `u32::MAX` values.
     #[track_caller]
     pub(crate) fn apply<'t>(&'t self, op: impl Into<AnyOp<T>>, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let op = op.into();
+        T::record(self, op.into(), inputs)
+    }
+
+    /// As [`apply`](Self::apply), for [`Compiled::record`](crate::compiled::Compiled::record) alone.
+    #[track_caller]
+    pub(crate) fn record<'t>(&'t self, op: AnyOp<T>, inputs: &[Var<'t, T>]) -> Var<'t, T> {
         let at = Location::caller();
         for input in inputs {
             assert!(

@@ -1,0 +1,104 @@
+//! What is compiled once for each element type, in this crate. Generic code is compiled again in every crate that
+//! calls it: every program would compile all operations, their kernels and the loop engine.
+
+#![allow(private_interfaces, reason = "the trait is sealed: only this crate calls its functions")]
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::element::Element;
+use crate::looping::{Plan, Ran, Source, Step, Untraceable, Want};
+use crate::ops::{AnyOp, Op};
+use crate::tape::{Gradients, Tape, Var};
+use crate::tensor::Tensor;
+
+/// The doors to generic code: each calls the function of its name.
+pub trait Compiled: Sized {
+    fn operation(any: &AnyOp<Self>) -> &dyn Op<Self>
+    where
+        Self: Element;
+    fn equal(a: &AnyOp<Self>, b: &AnyOp<Self>) -> bool
+    where
+        Self: Element;
+    #[track_caller]
+    fn record<'t>(
+        tape: &'t Tape<Self>,
+        op: AnyOp<Self>,
+        inputs: &[Var<'t, Self>],
+    ) -> Var<'t, Self>
+    where
+        Self: Element;
+    fn backward(tape: &Tape<Self>, roots: &[(Var<'_, Self>, &Tensor<Self>)]) -> Gradients<Self>
+    where
+        Self: Element;
+    fn grad<'t>(
+        tape: &'t Tape<Self>,
+        roots: &[(Var<'t, Self>, Var<'t, Self>)],
+        wrt: &[Var<'t, Self>],
+    ) -> SmallVec<[Var<'t, Self>; 4]>
+    where
+        Self: Element;
+    fn plan(step: &Step<Self>, want: Want) -> Result<Arc<Plan<Self>>, Untraceable>
+    where
+        Self: Element;
+    fn run<'t>(
+        plan: &Plan<Self>,
+        tape: &'t Tape<Self>,
+        extent: (usize, usize),
+        initial: &[Var<'t, Self>],
+        leaf: &mut dyn FnMut(&Source<Self>) -> Var<'t, Self>,
+    ) -> Ran<'t, Self>
+    where
+        Self: Element;
+    fn explain(plan: &Plan<Self>) -> String
+    where
+        Self: Element;
+}
+
+macro_rules! compiled {
+    ($($t:ident)*) => {$(
+        impl Compiled for $t {
+            fn operation(any: &AnyOp<$t>) -> &dyn Op<$t> {
+                any.operation()
+            }
+            fn equal(a: &AnyOp<$t>, b: &AnyOp<$t>) -> bool {
+                a.equal(b)
+            }
+            #[track_caller]
+            fn record<'t>(
+                tape: &'t Tape<$t>,
+                op: AnyOp<$t>,
+                inputs: &[Var<'t, $t>],
+            ) -> Var<'t, $t> {
+                tape.record(op, inputs)
+            }
+            fn backward(tape: &Tape<$t>, roots: &[(Var<'_, $t>, &Tensor<$t>)]) -> Gradients<$t> {
+                tape.walk(roots)
+            }
+            fn grad<'t>(
+                tape: &'t Tape<$t>,
+                roots: &[(Var<'t, $t>, Var<'t, $t>)],
+                wrt: &[Var<'t, $t>],
+            ) -> SmallVec<[Var<'t, $t>; 4]> {
+                tape.recorded_walk(roots, wrt)
+            }
+            fn plan(step: &Step<$t>, want: Want) -> Result<Arc<Plan<$t>>, Untraceable> {
+                Plan::new(step, want, false).map(Arc::new)
+            }
+            fn run<'t>(
+                plan: &Plan<$t>,
+                tape: &'t Tape<$t>,
+                extent: (usize, usize),
+                initial: &[Var<'t, $t>],
+                leaf: &mut dyn FnMut(&Source<$t>) -> Var<'t, $t>,
+            ) -> Ran<'t, $t> {
+                plan.run(tape, extent, initial, leaf)
+            }
+            fn explain(plan: &Plan<$t>) -> String {
+                plan.explain()
+            }
+        }
+    )*};
+}
+compiled! { f32 f64 }
