@@ -111,6 +111,18 @@ activations! {
     TanhShrink "tanh_shrink" => x x.tanh_shrink();
 }
 
+impl Activation {
+    /// Whether it takes the last axis as a whole: it needs one.
+    pub fn is_row_wise(self) -> bool {
+        matches!(self, Self::Glu | Self::LogSoftmax | Self::Softmax | Self::Sparsemax)
+    }
+
+    /// Whether the result has the shape of the argument: all but `glu`, which halves the last axis.
+    pub fn keeps_shape(self) -> bool {
+        self != Self::Glu
+    }
+}
+
 impl fmt::Display for Activation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

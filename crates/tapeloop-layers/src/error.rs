@@ -9,7 +9,7 @@ pub struct Error(Box<Kind>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Config { layer: String, problem: String },
-    Input { expected: String, given: String },
+    Input { layer: Option<String>, expected: String, given: String },
     Other(String),
 }
 
@@ -21,7 +21,7 @@ impl Error {
 
     /// A value of the wrong shape.
     pub fn input(expected: impl Into<String>, given: impl Into<String>) -> Self {
-        Self(Box::new(Kind::Input { expected: expected.into(), given: given.into() }))
+        Self(Box::new(Kind::Input { layer: None, expected: expected.into(), given: given.into() }))
     }
 
     /// Anything else, in words.
@@ -42,8 +42,13 @@ impl Error {
     /// The same error, as it happened in layer `name`.
     pub(crate) fn in_layer(self, name: &str) -> Self {
         match *self.0 {
+            // `dense_1` says already that it is a `dense`.
+            Kind::Config { layer, problem } if name.starts_with(&layer) => Self::config(name, problem),
             Kind::Config { layer, problem } => Self::config(format!("{name} ({layer})"), problem),
-            other => Self(Box::new(other)),
+            Kind::Input { expected, given, .. } => {
+                Self(Box::new(Kind::Input { layer: Some(name.into()), expected, given }))
+            }
+            other @ Kind::Other(_) => Self(Box::new(other)),
         }
     }
 }
@@ -52,7 +57,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
             Kind::Config { layer, problem } => write!(f, "{layer}: {problem}"),
-            Kind::Input { expected, given } => write!(f, "the model expects {expected}, it was given {given}"),
+            Kind::Input { layer, expected, given } => {
+                write!(f, "{} expects {expected}, it was given {given}", layer.as_deref().unwrap_or("the model"))
+            }
             Kind::Other(problem) => f.write_str(problem),
         }
     }

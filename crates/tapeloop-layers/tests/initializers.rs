@@ -124,7 +124,7 @@ fn torch_names_have_torch_variances() {
     for col in 0..30 {
         assert_eq!((0..40).filter(|&row| sparse.at(&[row, col]) == 0.0).count(), 10);
     }
-    let dirac = Initializer::Dirac.tensor::<f64>([3, 2, 2], &mut Rng::new(1));
+    let dirac = Initializer::Dirac { groups: 1 }.tensor::<f64>([3, 2, 2], &mut Rng::new(1));
     assert_eq!(dirac.to_vec(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
 }
 

@@ -51,6 +51,9 @@ impl<T: Element> Layer<T> for ActivationLayer {
                 Ok(lead.iter().copied().chain([Some(n / 2)]).collect())
             }
             (Activation::Glu, _) => Err(Error::config("activation", "glu needs a last axis of even length")),
+            (row_wise, []) if row_wise.is_row_wise() => {
+                Err(Error::config("activation", format!("{row_wise} goes along a last axis behind the batch")))
+            }
             _ => Ok(input.to_vec()),
         }
     }

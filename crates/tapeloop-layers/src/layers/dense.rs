@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, Var, module};
 
-use super::{Config, features, positive, with_last};
+use super::{Config, features, keeps_shape, positive, with_last};
 use crate::layer::{Axes, Layer, Pass};
 use crate::{Activation, Error, Initializer};
 
@@ -61,20 +61,48 @@ impl Dense {
         Self { use_bias, ..self }
     }
 
+    /// What `kernel` starts from.
+    pub fn kernel_initializer(self, kernel_initializer: Initializer) -> Self {
+        Self { kernel_initializer, ..self }
+    }
+
+    /// What `bias` starts from.
+    pub fn bias_initializer(self, bias_initializer: Initializer) -> Self {
+        Self { bias_initializer, ..self }
+    }
+
     /// A layer with fresh weights for this many input features.
+    ///
+    /// # Panics
+    /// Where [`try_layer`](Self::try_layer) returns an error.
+    #[track_caller]
     pub fn layer<T: Element>(&self, input: usize, rng: &mut Rng) -> DenseLayer<T> {
-        DenseLayer {
-            kernel: self.kernel_initializer.param([input, self.units], rng),
-            bias: self.use_bias.then(|| self.bias_initializer.param([self.units], rng)),
-            activation: self.activation,
+        match self.try_layer(input, rng) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A layer with fresh weights for this many input features.
+    ///
+    /// # Errors
+    /// If an initializer does not suit its weight, or the activation does not keep the shape.
+    pub fn try_layer<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<DenseLayer<T>, Error> {
+        let (name, units) = ("dense", self.units);
+        keeps_shape(name, "activation", self.activation)?;
+        let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, units], rng)?;
+        let bias = match self.use_bias {
+            true => Some(self.bias_initializer.weight(name, "bias_initializer", [units], rng)?),
+            false => None,
+        };
+        Ok(DenseLayer { kernel, bias, activation: self.activation })
     }
 }
 
 impl Config for Dense {
     fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
         positive("dense", "units", self.units)?;
-        Ok(Box::new(self.layer(features("dense", input)?, rng)))
+        Ok(Box::new(self.try_layer(features("dense", input)?, rng)?))
     }
 }
 

@@ -31,9 +31,31 @@ impl Embedding {
         Self { input_dim, output_dim, ..Self::default() }
     }
 
+    /// What the table starts from.
+    pub fn embeddings_initializer(self, embeddings_initializer: Initializer) -> Self {
+        Self { embeddings_initializer, ..self }
+    }
+
     /// A layer with fresh weights.
+    ///
+    /// # Panics
+    /// Where [`try_layer`](Self::try_layer) returns an error.
+    #[track_caller]
     pub fn layer<T: Element>(&self, rng: &mut Rng) -> EmbeddingLayer<T> {
-        EmbeddingLayer { embeddings: self.embeddings_initializer.param([self.input_dim, self.output_dim], rng) }
+        match self.try_layer(rng) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A layer with fresh weights.
+    ///
+    /// # Errors
+    /// If the initializer does not suit the table.
+    pub fn try_layer<T: Element>(&self, rng: &mut Rng) -> Result<EmbeddingLayer<T>, Error> {
+        let shape = [self.input_dim, self.output_dim];
+        let embeddings = self.embeddings_initializer.weight("embedding", "embeddings_initializer", shape, rng)?;
+        Ok(EmbeddingLayer { embeddings })
     }
 }
 
@@ -41,7 +63,7 @@ impl Config for Embedding {
     fn build<T: Element>(&self, _: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
         positive("embedding", "input_dim", self.input_dim)?;
         positive("embedding", "output_dim", self.output_dim)?;
-        Ok(Box::new(self.layer(rng)))
+        Ok(Box::new(self.try_layer(rng)?))
     }
 }
 

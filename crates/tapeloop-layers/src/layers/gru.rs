@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
+use super::keeps_shape;
 use super::recurrent::recurrent;
-use crate::{Activation, GruCell, Initializer};
+use crate::{Activation, Error, GruCell, Initializer};
 
 /// The configuration of a GRU layer: Keras' `GRU(units, …)` with its defaults.
 ///
@@ -80,17 +81,24 @@ impl Gru {
         Self { reset_after, ..self }
     }
 
-    /// A cell with fresh weights.
-    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> GruCell<T> {
-        let units = self.units;
-        let bias_shape = if self.reset_after { Shape::from([2, 3 * units]) } else { Shape::from([3 * units]) };
-        GruCell {
-            kernel: self.kernel_initializer.param([input, 3 * units], rng),
-            recurrent_kernel: self.recurrent_initializer.param([units, 3 * units], rng),
-            bias: self.use_bias.then(|| self.bias_initializer.param(bias_shape, rng)),
-            activation: self.activation,
-            recurrent_activation: self.recurrent_activation,
-            reset_after: self.reset_after,
-        }
+    /// A cell with fresh weights for this many input features.
+    ///
+    /// # Errors
+    /// If an initializer does not suit its weight, or an activation does not keep the shape.
+    pub fn try_cell<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<GruCell<T>, Error> {
+        let (name, units) = ("gru", self.units);
+        keeps_shape(name, "activation", self.activation)?;
+        keeps_shape(name, "recurrent_activation", self.recurrent_activation)?;
+        // Too many are an error of the initializer's, not of the product.
+        let width = units.saturating_mul(3);
+        let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, width], rng)?;
+        let recurrent_kernel = self.recurrent_initializer.weight(name, "recurrent_initializer", [units, width], rng)?;
+        let bias_shape = if self.reset_after { Shape::from([2, width]) } else { Shape::from([width]) };
+        let bias = match self.use_bias {
+            true => Some(self.bias_initializer.weight(name, "bias_initializer", bias_shape, rng)?),
+            false => None,
+        };
+        let Self { activation, recurrent_activation, reset_after, .. } = *self;
+        Ok(GruCell { kernel, recurrent_kernel, bias, activation, recurrent_activation, reset_after })
     }
 }

@@ -1,14 +1,14 @@
 //! y = γ (x − mean) / √(var + ε) + β over the last axis
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Var, module};
 
 use super::{Config, features};
-use crate::Error;
 use crate::layer::{Axes, Layer, Pass};
+use crate::{Error, Initializer};
 
 /// The configuration of layer normalisation over the last axis: Keras' `LayerNormalization()` with its defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LayerNorm {
     /// ε. Default 10⁻³.
@@ -17,11 +17,21 @@ pub struct LayerNorm {
     pub center: bool,
     /// Whether there is a γ. Default true.
     pub scale: bool,
+    /// Of β. Default zeros.
+    pub beta_initializer: Initializer,
+    /// Of γ. Default ones.
+    pub gamma_initializer: Initializer,
 }
 
 impl Default for LayerNorm {
     fn default() -> Self {
-        Self { epsilon: 1e-3, center: true, scale: true }
+        Self {
+            epsilon: 1e-3,
+            center: true,
+            scale: true,
+            beta_initializer: Initializer::Zeros,
+            gamma_initializer: Initializer::Ones,
+        }
     }
 }
 
@@ -36,32 +46,69 @@ impl LayerNorm {
         Self { epsilon, ..self }
     }
 
-    /// A layer for this many features, with γ = 1 and β = 0.
-    pub fn layer<T: Element>(&self, features: usize) -> LayerNormLayer<T> {
-        LayerNormLayer {
-            gamma: self.scale.then(|| Param::new(Tensor::ones([features]))),
-            beta: self.center.then(|| Param::new(Tensor::zeros([features]))),
-            features,
-            epsilon: self.epsilon,
+    /// Whether there is a β.
+    pub fn center(self, center: bool) -> Self {
+        Self { center, ..self }
+    }
+
+    /// Whether there is a γ.
+    pub fn scale(self, scale: bool) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// What β starts from.
+    pub fn beta_initializer(self, beta_initializer: Initializer) -> Self {
+        Self { beta_initializer, ..self }
+    }
+
+    /// What γ starts from.
+    pub fn gamma_initializer(self, gamma_initializer: Initializer) -> Self {
+        Self { gamma_initializer, ..self }
+    }
+
+    /// A layer with fresh weights for this many features.
+    ///
+    /// # Panics
+    /// Where [`try_layer`](Self::try_layer) returns an error.
+    #[track_caller]
+    pub fn layer<T: Element>(&self, features: usize, rng: &mut Rng) -> LayerNormLayer<T> {
+        match self.try_layer(features, rng) {
+            Ok(layer) => layer,
+            Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A layer with fresh weights for this many features.
+    ///
+    /// # Errors
+    /// If ε is negative or not finite, or an initializer does not suit its weight.
+    pub fn try_layer<T: Element>(&self, features: usize, rng: &mut Rng) -> Result<LayerNormLayer<T>, Error> {
+        let (name, epsilon) = ("layer_norm", self.epsilon);
+        if !(epsilon >= 0.0 && epsilon.is_finite()) {
+            return Err(Error::config(name, format!("an epsilon of {epsilon} is no small number")));
+        }
+        let mut weight = |wanted: bool, initializer: &Initializer, setting| match wanted {
+            true => initializer.weight(name, setting, [features], rng).map(Some),
+            false => Ok(None),
+        };
+        let gamma = weight(self.scale, &self.gamma_initializer, "gamma_initializer")?;
+        let beta = weight(self.center, &self.beta_initializer, "beta_initializer")?;
+        Ok(LayerNormLayer { gamma, beta, features, epsilon })
     }
 }
 
 impl Config for LayerNorm {
-    fn build<T: Element>(&self, input: &[Option<usize>], _: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
-        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
-            return Err(Error::config("layer_norm", format!("an epsilon of {} is no small number", self.epsilon)));
-        }
-        Ok(Box::new(self.layer(features("layer_norm", input)?)))
+    fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+        Ok(Box::new(self.try_layer(features("layer_norm", input)?, rng)?))
     }
 }
 
 /// Layer normalisation (Ba et al. 2016) over the last axis.
 ///
 /// ```
-/// use tapeloop_autograd::{Tape, Tensor};
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
 /// use tapeloop_layers::{Layer, LayerNorm, Pass};
-/// let norm = LayerNorm::new().epsilon(0.0).layer::<f32>(2);
+/// let norm = LayerNorm::new().epsilon(0.0).layer::<f32>(2, &mut Rng::new(0));
 /// let tape = Tape::new();
 /// let x = tape.constant(Tensor::from([[1.0f32, 3.0]]));
 /// assert_eq!(norm.forward(x, &mut Pass::inference()).value().to_vec(), [-1.0, 1.0]);

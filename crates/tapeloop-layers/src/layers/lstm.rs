@@ -1,10 +1,11 @@
 //! The configuration of an LSTM layer.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Tensor};
+use tapeloop_autograd::{Element, Rng};
 
+use super::keeps_shape;
 use super::recurrent::recurrent;
-use crate::{Activation, Initializer, LstmCell};
+use crate::{Activation, Error, Initializer, LstmCell};
 
 /// The configuration of an LSTM layer: Keras' `LSTM(units, …)` with its defaults.
 ///
@@ -80,19 +81,27 @@ impl Lstm {
         Self { unit_forget_bias, ..self }
     }
 
-    /// A cell with fresh weights.
-    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> LstmCell<T> {
-        let units = self.units;
-        let kernel = self.kernel_initializer.param([input, 4 * units], rng);
-        let recurrent_kernel = self.recurrent_initializer.param([units, 4 * units], rng);
-        let bias = self.use_bias.then(|| {
-            let mut bias: Tensor<T> = self.bias_initializer.tensor([4 * units], rng);
+    /// A cell with fresh weights for this many input features.
+    ///
+    /// # Errors
+    /// If an initializer does not suit its weight, or an activation does not keep the shape.
+    pub fn try_cell<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<LstmCell<T>, Error> {
+        let (name, units) = ("lstm", self.units);
+        keeps_shape(name, "activation", self.activation)?;
+        keeps_shape(name, "recurrent_activation", self.recurrent_activation)?;
+        // Too many are an error of the initializer's, not of the product.
+        let width = units.saturating_mul(4);
+        let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, width], rng)?;
+        let recurrent_kernel = self.recurrent_initializer.weight(name, "recurrent_initializer", [units, width], rng)?;
+        let mut bias = None;
+        if self.use_bias {
+            let mut fresh = self.bias_initializer.weight(name, "bias_initializer", [width], rng)?;
             if self.unit_forget_bias {
-                bias.as_mut_slice()[units..2 * units].fill(T::ONE);
+                fresh.value_mut()[units..2 * units].fill(T::ONE);
             }
-            Param::new(bias)
-        });
-        let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
-        LstmCell { kernel, recurrent_kernel, bias, activation, recurrent_activation }
+            bias = Some(fresh);
+        }
+        let Self { activation, recurrent_activation, .. } = *self;
+        Ok(LstmCell { kernel, recurrent_kernel, bias, activation, recurrent_activation })
     }
 }

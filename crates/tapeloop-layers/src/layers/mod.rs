@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng};
 
 use crate::layer::Axes;
-use crate::{Error, Layer};
+use crate::{Activation, Error, Layer};
 
 pub use activation::ActivationLayer;
 pub use dense::{Dense, DenseLayer};
@@ -98,6 +98,15 @@ layers! {
 /// The rule for a size that must be at least 1.
 pub(crate) fn positive(layer: &str, what: &str, n: usize) -> Result<(), Error> {
     if n == 0 { Err(Error::config(layer, format!("{what} must be at least 1"))) } else { Ok(()) }
+}
+
+/// The rule for an activation within a layer.
+pub(crate) fn keeps_shape(layer: &str, setting: &str, activation: Activation) -> Result<(), Error> {
+    if activation.keeps_shape() {
+        return Ok(());
+    }
+    let problem = format!("{setting}: {activation} halves the last axis, which only a layer of its own can");
+    Err(Error::config(layer, problem))
 }
 
 /// The last axis of an input, whose length must be known.

@@ -84,7 +84,27 @@ macro_rules! recurrent {
                 $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful, unroll }
             }
 
+            /// A cell with fresh weights for this many input features.
+            ///
+            /// # Panics
+            /// Where [`try_cell`](Self::try_cell) returns an error.
+            #[track_caller]
+            pub fn cell<T: tapeloop_autograd::Element>(
+                &self,
+                input: usize,
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> $cell<T> {
+                match self.try_cell(input, rng) {
+                    Ok(cell) => cell,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+
             /// A layer with fresh weights for this many input features.
+            ///
+            /// # Panics
+            /// As [`cell`](Self::cell).
+            #[track_caller]
             pub fn layer<T: tapeloop_autograd::Element>(
                 &self,
                 input: usize,
@@ -101,7 +121,7 @@ macro_rules! recurrent {
                 rng: &mut tapeloop_autograd::Rng,
             ) -> Result<Box<dyn $crate::Layer<T>>, $crate::Error> {
                 let width = $crate::layers::recurrent::input_width($name, self.units, input)?;
-                Ok($crate::layers::recurrent::boxed(self.cell::<T>(width, rng), self.options()))
+                Ok($crate::layers::recurrent::boxed(self.try_cell::<T>(width, rng)?, self.options()))
             }
         }
     };

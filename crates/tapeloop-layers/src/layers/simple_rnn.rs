@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng};
 
+use super::keeps_shape;
 use super::recurrent::recurrent;
-use crate::{Activation, Initializer, SimpleRnnCell};
+use crate::{Activation, Error, Initializer, SimpleRnnCell};
 
 /// The configuration of a fully connected recurrent layer: Keras' `SimpleRNN(units, …)` with its defaults.
 ///
@@ -64,13 +65,19 @@ impl Default for SimpleRnn {
 recurrent!(SimpleRnn, SimpleRnnCell, "simple_rnn");
 
 impl SimpleRnn {
-    /// A cell with fresh weights.
-    pub fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> SimpleRnnCell<T> {
-        SimpleRnnCell {
-            kernel: self.kernel_initializer.param([input, self.units], rng),
-            recurrent_kernel: self.recurrent_initializer.param([self.units, self.units], rng),
-            bias: self.use_bias.then(|| self.bias_initializer.param([self.units], rng)),
-            activation: self.activation,
-        }
+    /// A cell with fresh weights for this many input features.
+    ///
+    /// # Errors
+    /// If an initializer does not suit its weight, or the activation does not keep the shape.
+    pub fn try_cell<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<SimpleRnnCell<T>, Error> {
+        let (name, units) = ("simple_rnn", self.units);
+        keeps_shape(name, "activation", self.activation)?;
+        let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, units], rng)?;
+        let recurrent_kernel = self.recurrent_initializer.weight(name, "recurrent_initializer", [units, units], rng)?;
+        let bias = match self.use_bias {
+            true => Some(self.bias_initializer.weight(name, "bias_initializer", [units], rng)?),
+            false => None,
+        };
+        Ok(SimpleRnnCell { kernel, recurrent_kernel, bias, activation: self.activation })
     }
 }
