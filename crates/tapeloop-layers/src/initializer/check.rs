@@ -48,7 +48,7 @@ impl Initializer {
             if let Field::Number(x) = field
                 && !finite::<T>(*x)
             {
-                return Err(format!("{name}: `{}` is {x}, which is no finite {} number", names[0], T::NAME));
+                return Err(format!("{name}: `{}` is {x:e}, which is no finite {} number", names[0], T::NAME));
             }
         }
         let wrong = |problem: String| Err(format!("{name}: {problem}"));

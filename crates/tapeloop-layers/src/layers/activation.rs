@@ -1,7 +1,7 @@
 //! An activation as a layer of its own.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Var, module};
+use tapeloop_autograd::{Element, Rng, Tensor, Var, module};
 
 use super::Config;
 use crate::layer::{Axes, Layer, Pass};
@@ -37,6 +37,9 @@ impl Config for ActivationLayer {
     }
 }
 
+/// Why there is no nearest point.
+const NO_POINT: &str = "an axis of length 0, on which sparsemax has no point";
+
 module!(ActivationLayer for T {} rest { activation });
 
 impl<T: Element> Layer<T> for ActivationLayer {
@@ -54,7 +57,15 @@ impl<T: Element> Layer<T> for ActivationLayer {
             (row_wise, []) if row_wise.is_row_wise() => {
                 Err(Error::config("activation", format!("{row_wise} goes along a last axis behind the batch")))
             }
+            (Activation::Sparsemax, [.., Some(0)]) => Err(Error::config("activation", NO_POINT)),
             _ => Ok(input.to_vec()),
+        }
+    }
+
+    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+        match (self.activation, x.shape().last()) {
+            (Activation::Sparsemax, Some(0)) => Err(Error::input("a last axis of at least 1", NO_POINT)),
+            _ => Ok(()),
         }
     }
 }
