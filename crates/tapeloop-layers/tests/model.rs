@@ -1,7 +1,7 @@
 //! A model at its door: what is wrong is an error that says so, and changes nothing.
 
 use tapeloop_autograd::losses::{Reduction, mse};
-use tapeloop_autograd::{Module, Path, Rng, Tape, Tensor};
+use tapeloop_autograd::{Module, Path, Rng, Tape, Tensor, Threads};
 use tapeloop_layers::{
     Activation, ActivationLayer, Dense, Dropout, Embedding, Gru, Initializer, LayerNorm, Lstm, Pass, Sequential,
     SimpleRnn,
@@ -69,6 +69,26 @@ fn a_stateful_model_refuses_another_batch_until_it_is_reset() {
     assert!(error.to_string().contains("batches of 2"), "{error}");
     model.reset_state();
     assert_eq!(model.predict(&x(2)).unwrap().to_vec(), first);
+}
+
+#[test]
+fn a_forecast_on_a_kept_tape_is_the_forecast() {
+    let model = everything().build::<f32>(2).unwrap();
+    let ids = |k: usize| Tensor::from_fn([1 + k, 3 + k], |i| ((3 * i[0] + i[1] + k) % 20) as f32);
+    for mut tape in [Tape::new(), Tape::inference(), Tape::inference_with_threads(Threads::new(1))] {
+        let recording = tape.is_recording();
+        let kept = model.predict_on(&mut tape, &ids(0)).unwrap();
+        let expected = kept.to_vec();
+        for k in [1, 0, 2] {
+            let forecast = model.predict_on(&mut tape, &ids(k)).unwrap();
+            assert_eq!(forecast.to_vec(), model.predict(&ids(k)).unwrap().to_vec());
+            // An input that does not suit leaves the tape as useful as it was.
+            assert!(model.predict_on(&mut tape, &Tensor::full([1, 2], 20.0)).unwrap_err().is_input());
+            assert!(model.predict_on(&mut tape, &Tensor::zeros([1, 2, 3])).unwrap_err().is_input());
+        }
+        assert_eq!(kept.to_vec(), expected, "a forecast that is kept stays");
+        assert_eq!(tape.is_recording(), recording);
+    }
 }
 
 fn everything() -> Sequential {

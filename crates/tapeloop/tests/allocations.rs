@@ -1,9 +1,11 @@
-//! After the first, a training step of a whole model allocates nothing: layers, loss, backward pass, clipping, optimizer.
+//! After the first, a training step of a whole model allocates nothing: layers, loss, backward pass, clipping, optimizer;
+//! nor does a forecast on a tape that is kept.
 //! Alone in its binary: the allocator counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tapeloop::Threads;
 use tapeloop::kernels::dispatch::{Isa, isa};
 use tapeloop::prelude::*;
 
@@ -66,4 +68,23 @@ fn main() {
     println!("allocations per step: {counts:?}");
     assert!(counts[0] > 0, "the counter counts");
     assert_eq!(counts[1..], [0; 5], "a step after the first must not allocate");
+
+    let mut tape = Tape::inference_with_threads(Threads::new(2));
+    let mut counts = [0; 6];
+    for count in &mut counts {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let forecast = model.predict_on(&mut tape, &x).expect("an input that suits");
+        assert!(forecast.as_slice().is_some_and(|y| y.iter().all(|y| y.is_finite())));
+        drop(forecast);
+        *count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    }
+    println!("allocations per forecast: {counts:?}");
+    assert_eq!(counts[1..], [0; 5], "a forecast after the first must not allocate");
+    // Between forecasts the tape holds no parameter: changing one copies nothing.
+    let mut zero = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        model.visit_mut(&mut tapeloop::Path::default(), &mut |_, param| param.value_mut().fill(0.0));
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(zero(), zero(), "the first change makes names only, as the second");
 }

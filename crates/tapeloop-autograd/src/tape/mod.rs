@@ -135,8 +135,13 @@ impl<T: Element> Tape<T> {
 
     /// A tape that keeps values only: for inference, nothing is remembered for a backward pass.
     pub fn inference() -> Self {
-        let tape = Self::new();
-        tape.state.borrow_mut().recording = false;
+        Self::inference_with_threads(Threads::shared())
+    }
+
+    /// As [`inference`](Self::inference), on `threads`.
+    pub fn inference_with_threads(threads: Threads) -> Self {
+        let mut tape = Self::with_threads(threads);
+        tape.state.get_mut().recording = false;
         tape
     }
 

@@ -111,7 +111,7 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
     fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
         let rows = self.embeddings.value().shape()[0];
         let valid = |id: f64| id.fract() == 0.0 && id >= 0.0 && id < rows as f64;
-        match x.to_vec().into_iter().map(T::to_f64).find(|&id| !valid(id)) {
+        match x.contiguous().as_slice().unwrap_or_default().iter().map(|id| id.to_f64()).find(|&id| !valid(id)) {
             Some(id) => Err(Error::input(format!("ids that are whole numbers in 0..{rows}"), id.to_string())),
             None => Ok(()),
         }

@@ -57,19 +57,51 @@ impl<T: Element> Model<T> {
 
     /// The output for `x`, (batch, …), without gradients.
     ///
+    /// Who predicts often does it [on a tape](Self::predict_on) of his own.
+    ///
     /// # Errors
     /// If `x` does not suit the model: another shape, ids that do not exist, another batch than a stateful layer
     /// carries.
     pub fn predict(&self, x: &Tensor<T>) -> Result<Tensor<T>, Error> {
+        self.predict_on(&mut Tape::inference(), x)
+    }
+
+    /// As [`predict`](Self::predict), in the memory and on the threads of `tape`, which is reset before. Once the tape
+    /// has seen an input of this size, and the last output is dropped, nothing is allocated; only an embedding makes
+    /// its ids anew.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Tape, Tensor, Threads};
+    /// use tapeloop_layers::{Dense, Lstm, Sequential};
+    /// let model = Sequential::new([10, 1]).add(Lstm::new(8)).add(Dense::new(1)).build::<f32>(0)?;
+    /// let mut tape = Tape::inference_with_threads(Threads::new(1));
+    /// for day in 0..3 {
+    ///     let forecast = model.predict_on(&mut tape, &Tensor::full([1, 10, 1], day as f32))?;
+    ///     println!("{}", forecast.item());
+    /// }
+    /// # Ok::<(), tapeloop_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `predict`.
+    pub fn predict_on(&self, tape: &mut Tape<T>, x: &Tensor<T>) -> Result<Tensor<T>, Error> {
         self.check(x)?;
-        let tape = Tape::inference();
-        let mut pass = Pass::inference();
-        let mut value = tape.constant(x.clone());
-        for Named { name, layer, .. } in &self.layers {
-            layer.check(&value.value()).map_err(|error| error.in_layer(name))?;
-            value = layer.forward(value, &mut pass);
-        }
-        Ok(value.value())
+        tape.reset();
+        let output = tape.no_grad(|| {
+            let mut pass = Pass::inference();
+            let mut value = tape.constant(x.clone());
+            for Named { name, layer, .. } in &self.layers {
+                layer.check(&value.value()).map_err(|error| error.in_layer(name))?;
+                value = layer.forward(value, &mut pass);
+            }
+            Ok(value.value())
+        });
+        // The tape lets go of the parameters, so that they can be changed in place, and keeps the output, so that its
+        // memory is there for the next one.
+        tape.reset();
+        let output = output?;
+        tape.constant(output.clone());
+        Ok(output)
     }
 
     /// Whether `x` has the shape the model was built for.
