@@ -5,8 +5,11 @@
 //! cargo run --release --example forecast -- --csv FILE --column NAME --window 10 --horizon 1
 //! ```
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 use tapeloop::prelude::*;
@@ -20,7 +23,8 @@ use tapeloop_examples::{baselines, table::Table};
 const HELP: &str = "\
 Forecasts a measured series with an LSTM and a GRU.
 
-  --csv FILE      a CSV file with a header, instead of the yearly sunspot numbers
+  --csv FILE      a CSV file with a header, its columns separated by commas, semicolons or tabs, instead of the
+                  yearly sunspot numbers
   --column NAME   the column to forecast
   --window N      values a forecast looks back on (default 10)
   --horizon N     values it looks ahead (default 1)
@@ -42,16 +46,19 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
     let mut options =
         Options { csv: None, column: None, window: 10, horizon: 1, epochs: 150, seed: 1, svg: "forecast.svg".into() };
-    let positive = |name: &str, n: usize| if n == 0 { Err(format!("{name} must be at least 1")) } else { Ok(n) };
+    fn number<N: FromStr + PartialOrd + Display>(name: &str, least: N, value: OsString) -> Result<N, String> {
+        let n = value.to_str().and_then(|text| text.parse().ok()).filter(|n| *n >= least);
+        n.ok_or_else(|| format!("{name} takes a whole number from {least} on, not `{}`", value.display()))
+    }
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("csv") => options.csv = Some(parser.value()?.into()),
             Long("column") => options.column = Some(parser.value()?.string()?),
-            Long("window") => options.window = positive("--window", parser.value()?.parse()?)?,
-            Long("horizon") => options.horizon = positive("--horizon", parser.value()?.parse()?)?,
-            Long("epochs") => options.epochs = positive("--epochs", parser.value()?.parse()?)?,
-            Long("seed") => options.seed = parser.value()?.parse()?,
+            Long("window") => options.window = number("--window", 1, parser.value()?)?,
+            Long("horizon") => options.horizon = number("--horizon", 1, parser.value()?)?,
+            Long("epochs") => options.epochs = number("--epochs", 1, parser.value()?)?,
+            Long("seed") => options.seed = number("--seed", 0, parser.value()?)?,
             Long("svg") => options.svg = parser.value()?.into(),
             Long("help") | Short('h') => {
                 println!("{HELP}");
@@ -87,6 +94,14 @@ struct Trained {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
+    // Not after training.
+    let folder = options.svg.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(format!("--svg {}: there is no folder {}", options.svg.display(), folder.display()).into());
+    }
+    if options.svg.is_dir() {
+        return Err(format!("--svg {}: a folder, not a file", options.svg.display()).into());
+    }
     let column = options.column.as_deref();
     let (series, source) = match &options.csv {
         Some(path) => (Series::read(path, column)?, path.display().to_string()),
@@ -123,13 +138,30 @@ fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let models = trained.iter().map(|(name, model)| (*name, &model.forecast, format!("{:.1}", model.seconds)));
     for (name, forecast, seconds) in models.chain(others.iter().map(|(name, y)| (*name, y, String::new()))) {
         let (rmse, mae) = errors(forecast, values, places);
-        let share = format!("{:.2}", rmse / base);
-        table.row(vec![name.to_string(), format!("{rmse:.2}"), format!("{mae:.2}"), share, seconds]);
+        // Of a constant series nothing is left to share.
+        let share = if base > 0.0 { short(rmse / base) } else { "-".into() };
+        table.row(vec![name.to_string(), short(rmse), short(mae), share, seconds]);
     }
     println!("\n{table}");
     draw(&options.svg, &series, &data, &trained, horizon)?;
     println!("drawn: {}", options.svg.display());
+    // The sunspots are known to be worth it; of other series nobody knows.
+    for (name, model) in trained.iter().filter(|_| options.csv.is_none()) {
+        let rmse = errors(&model.forecast, values, places).0;
+        if rmse.is_nan() || rmse >= base {
+            let epochs = options.epochs;
+            return Err(format!(
+                "{name} does not beat persistence after {epochs} epochs: {rmse:.2}, not below {base:.2}"
+            )
+            .into());
+        }
+    }
     Ok(())
+}
+
+/// Two decimals, or two digits where these would say nothing.
+fn short(x: f64) -> String {
+    if x == 0.0 || (0.01..1e6).contains(&x) { format!("{x:.2}") } else { format!("{x:.1e}") }
 }
 
 /// Trains with Adam along a falling learning rate, and keeps the weights of the best validation loss.
@@ -138,10 +170,10 @@ fn train(name: &str, config: &Sequential, data: &Dataset, options: &Options) -> 
     let start = Instant::now();
     let mut model = config.build::<f32>(options.seed)?;
     let count = data.train.places.len();
-    let steps = options.epochs * count.div_ceil(BATCH);
+    let steps = options.epochs.saturating_mul(count.div_ceil(BATCH));
     let schedule = CosineDecay::new(3e-3, steps as u64).alpha(0.02);
     let mut optimizer = Adam::new(3e-3);
-    let mut tape = Tape::new();
+    let (mut tape, mut forecasts) = (Tape::new(), Tape::inference());
     let mut rng = Rng::new(options.seed);
     let mut progress = Progress::new(name, options.epochs);
     let mut trained = Trained { train: Vec::new(), validation: Vec::new(), forecast: Vec::new(), seconds: 0.0 };
@@ -159,7 +191,7 @@ fn train(name: &str, config: &Sequential, data: &Dataset, options: &Options) -> 
             optimizer.step(&mut model, &gradients);
             sum += f64::from(loss) * batch.len() as f64;
         }
-        let validation = loss(&model, &data.validation)?;
+        let validation = loss(&model, &mut forecasts, &data.validation)?;
         trained.train.push(sum / count as f64);
         trained.validation.push(validation);
         if best.as_ref().is_none_or(|(least, _)| validation < *least) {
@@ -195,8 +227,8 @@ fn rows(windows: &Windows, numbers: &[usize]) -> (Tensor, Tensor) {
     (take(&windows.inputs), take(&windows.targets))
 }
 
-fn loss(model: &Model, windows: &Windows) -> Result<f64, Error> {
-    let forecast = model.predict(&windows.inputs)?.to_vec();
+fn loss(model: &Model, tape: &mut Tape, windows: &Windows) -> Result<f64, Error> {
+    let forecast = model.predict_on(tape, &windows.inputs)?.to_vec();
     let square = forecast.iter().zip(windows.targets.to_vec()).map(|(y, t)| f64::from(y - t).powi(2));
     Ok(square.sum::<f64>() / forecast.len() as f64)
 }
@@ -235,5 +267,5 @@ fn draw(
             lines: curves,
         },
     ];
-    chart::write(path, &panels)
+    chart::write(path, &panels).map_err(|error| format!("{}: {error}", path.display()).into())
 }

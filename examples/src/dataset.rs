@@ -60,11 +60,14 @@ impl Dataset {
     /// of its targets lie; what it looks back on may lie before.
     ///
     /// # Errors
-    /// If a part would have no window.
+    /// If a part would have no window, or the numbers are so large that their square is none.
     pub fn new(values: &[f64], window: usize, horizon: usize) -> Result<Self, String> {
         let n = values.len();
         let (known, seen) = (n * 70 / 100, n * 85 / 100);
         let scaler = Scaler::fit(&values[..known.max(1).min(n)]);
+        if let Some(place) = values.iter().position(|x| !(x * x * n as f64).is_finite()) {
+            return Err(format!("value {}, {:e}, is too large to compute with", place + 1, values[place]));
+        }
         let part = |name: &str, start: usize, end: usize| {
             let places: Vec<usize> = (start.max(window)..(end + 1).saturating_sub(horizon)).collect();
             if places.is_empty() {
@@ -119,5 +122,11 @@ mod tests {
         let error = Dataset::new(&[1.0; 20], 10, 5).unwrap_err();
         assert!(error.contains("20 values are too few"), "{error}");
         assert!(Dataset::new(&[], 10, 1).is_err());
+        for (window, horizon) in [(100, 1), (usize::MAX, 1), (10, 50), (10, usize::MAX), (usize::MAX, usize::MAX)] {
+            assert!(Dataset::new(&[1.0; 60], window, horizon).is_err(), "{window}, {horizon}");
+        }
+        let mut values = [1.0; 60];
+        values[5] = -1e200;
+        assert!(Dataset::new(&values, 10, 1).unwrap_err().contains("value 6, -1e200"));
     }
 }
