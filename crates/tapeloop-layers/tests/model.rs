@@ -116,6 +116,8 @@ fn a_model_is_its_json() {
     let short = r#"{"input_shape": [10, 1], "layers": [{"layer": "lstm", "units": 8}]}"#;
     let short: Sequential = serde_json::from_str(short).unwrap();
     assert_eq!(short, Sequential::new([10, 1]).add(Lstm::new(8)));
+    let keras = r#"{"input_shape": [3], "layers": [{"layer": "layer_normalization", "gamma_initializer": "ones"}]}"#;
+    assert_eq!(serde_json::from_str::<Sequential>(keras).unwrap(), Sequential::new([3]).add(LayerNorm::new()));
     for wrong in [
         r#"{"input_shape": [1], "layers": [{"layer": "lsmt", "units": 8}]}"#,
         r#"{"input_shape": [1], "layers": [{"layer": "dense", "unit": 8}]}"#,
@@ -188,6 +190,31 @@ fn every_activation_has_its_name_and_works() {
         assert_eq!(serde_json::to_string(&activation).unwrap(), format!("\"{activation}\""));
         assert!(activation.apply(x).value().all_finite(), "{activation}");
     }
+}
+
+/// Values of Keras 3.15 on TensorFlow, under every name it knows, without its `sparsemax`, whose rows do not sum to 1.
+#[test]
+fn activations_are_keras() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tables/activations.json");
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let numbers = |row: &serde_json::Value| serde_json::from_value::<Vec<f64>>(row["y"].clone()).unwrap();
+    let tape = Tape::<f64>::inference();
+    let x = tape.constant(Tensor::from_vec([6, 6], numbers(&rows[0])));
+    for row in &rows[1..] {
+        let name = row["name"].as_str().unwrap();
+        let activation: Activation = name.parse().unwrap();
+        assert_eq!(serde_json::from_value::<Activation>(name.into()).unwrap(), activation);
+        let (found, expected) = (activation.apply(x).value().to_vec(), numbers(row));
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            // They are in double precision, but TensorFlow's slopes, as 0.2, and its √½ in `gelu` are singles.
+            let tolerance = 2.0 * f64::from(f32::EPSILON) * (1.0 + expected.abs());
+            assert!((found - expected).abs() <= tolerance, "{name}: {found}, not {expected}");
+        }
+    }
+    // The threshold is half of 3 + 2.5 − 1: the third is below it.
+    let x = tape.constant(Tensor::from([[3.0, 2.5, 2.0]]));
+    assert_eq!(Activation::Sparsemax.apply(x).value().to_vec(), [0.75, 0.25, 0.0]);
 }
 
 #[test]

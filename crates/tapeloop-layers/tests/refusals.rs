@@ -353,3 +353,31 @@ fn no_initializer_panics_in_any_layer() {
         try_out("dropout", Dropout::new(rate));
     }
 }
+
+/// Every text one byte away from a configuration.
+#[test]
+fn no_slip_of_the_pen_panics() {
+    let json = r#"{"input_shape":[4],"layers":[{"layer":"embedding","input_dim":3,"output_dim":2},
+{"layer":"lstm","units":3,"return_sequences":true,"kernel_initializer":{"per_gate":{"gates":4,"initializer":"he_normal"}}},
+{"layer":"gru","units":2,"reset_after":false,"bias_initializer":"constant(value=2)"},
+{"layer":"dense","units":4},{"layer":"activation","activation":"glu"},{"layer":"dropout","rate":0.5},
+{"layer":"layer_norm","beta_initializer":{"trunc_normal_":{"a":-1,"b":1e0}}}]}"#;
+    let outcome = |text: &str| {
+        let run = || match serde_json::from_str::<Sequential>(text) {
+            Ok(config) => config.build::<f32>(1).map(|model| model.predict(&Tensor::ones([2, 4])).is_ok()).is_ok(),
+            Err(_) => false,
+        };
+        catch_unwind(run).unwrap_or_else(|_| panic!("{text} panics"))
+    };
+    assert!(outcome(json));
+    let (mut built, mut refused) = (0, 0);
+    for place in 0..json.len() {
+        let (before, after) = (&json[..place], &json[place + 1..]);
+        for slip in ["", "0", "9", "-", ".", "e", "_", ",", "\"", "(", "[", "}", "é", "\0"] {
+            for text in [format!("{before}{slip}{after}"), format!("{before}{slip}{}", &json[place..])] {
+                *(if outcome(&text) { &mut built } else { &mut refused }) += 1;
+            }
+        }
+    }
+    assert!(built > 100 && refused > 1000, "{built} built, {refused} refused");
+}

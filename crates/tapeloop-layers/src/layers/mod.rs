@@ -35,7 +35,7 @@ pub trait Config {
 }
 
 macro_rules! layers {
-    ($($variant:ident($config:ty) $name:literal;)*) => {
+    ($($(#[$attribute:meta])* $variant:ident($config:ty) $name:literal;)*) => {
         /// The configuration of any layer, as a model's JSON holds it.
         ///
         /// ```
@@ -48,6 +48,7 @@ macro_rules! layers {
         pub enum LayerConfig {
             $(
                 #[doc = concat!("[`", stringify!($config), "`]")]
+                $(#[$attribute])*
                 $variant($config),
             )*
         }
@@ -90,6 +91,7 @@ layers! {
     Dropout(Dropout) "dropout";
     Embedding(Embedding) "embedding";
     Gru(Gru) "gru";
+    #[serde(alias = "layer_normalization")]
     LayerNorm(LayerNorm) "layer_norm";
     Lstm(Lstm) "lstm";
     SimpleRnn(SimpleRnn) "simple_rnn";
