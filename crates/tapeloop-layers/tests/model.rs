@@ -48,6 +48,31 @@ fn a_wrong_input_is_an_error() {
     }
 }
 
+/// A training loop's mistake is a panic at the loop's own line.
+#[test]
+fn a_wrong_input_of_a_pass_panics_where_it_is_made() {
+    let config = Sequential::new([None]).add(Embedding::new(5, 3)).add(Lstm::new(2).stateful(true));
+    let model = config.build::<f32>(0).unwrap();
+    model.predict(&Tensor::zeros([2, 3])).unwrap();
+    let places = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&places);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        seen.lock().unwrap().push((info.location().unwrap().file().to_string(), info.to_string()));
+    }));
+    for x in [Tensor::zeros([2, 3, 1]), Tensor::full([2, 3], 5.0), Tensor::zeros([1, 3])] {
+        let tape = Tape::new();
+        let run = || model.forward(tape.constant(x), &mut Pass::inference()).value();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+    }
+    std::panic::set_hook(before);
+    // Tests beside this one may have panicked, too, while the hook was set.
+    let places = places.lock().unwrap();
+    for part in ["an input of shape (None, None)", "embedding expects ids", "lstm expects batches of 2"] {
+        assert!(places.iter().any(|(file, text)| file == file!() && text.contains(part)), "{part}: {places:?}");
+    }
+}
+
 #[test]
 fn ids_that_do_not_exist_are_an_error() {
     let model = Sequential::new([None]).add(Embedding::new(5, 3)).add(Lstm::new(2)).build::<f32>(0).unwrap();

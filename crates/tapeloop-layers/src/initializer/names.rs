@@ -10,9 +10,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Distribution, Fan, Initializer, Nonlinearity};
 use crate::Error;
 
+type Make = fn() -> Initializer;
+
 /// The names, Keras' and PyTorch's, and what each stands for alone. What a name with an underscore at its end stands for
 /// is in the list only where PyTorch's function of that name has other defaults; NaN and 0 are those without a default.
-const NAMES: &[(&str, fn() -> Initializer)] = &[
+const NAMES: &[(&str, Make)] = &[
     ("zeros", || Initializer::Zeros),
     ("zero", || Initializer::Zeros),
     ("ones", || Initializer::Ones),

@@ -6,7 +6,7 @@ mod summary;
 pub use sequential::{InputShape, Sequential};
 pub use summary::Summary;
 
-use tapeloop_autograd::{Element, Module, Param, Path, Tape, Tensor, Var};
+use tapeloop_autograd::{Element, Module, Param, Path, Shape, Tape, Tensor, Var};
 
 use crate::layer::{Axes, Layer, Pass};
 use crate::{Error, LayerConfig};
@@ -48,8 +48,15 @@ impl<T: Element> Model<T> {
     /// If `x` does not suit the model; [`predict`](Self::predict) returns an error instead.
     #[track_caller]
     pub fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
+        // Here, since a call through `dyn` loses the caller's line.
+        if let Err(error) = self.check_shape(&x.shape()) {
+            panic!("{error}");
+        }
         let mut x = x;
-        for Named { layer, .. } in &self.layers {
+        for Named { name, layer, .. } in &self.layers {
+            if let Err(error) = layer.check(&x.value()) {
+                panic!("{}", error.in_layer(name));
+            }
             x = layer.forward(x, pass);
         }
         x
@@ -109,13 +116,17 @@ impl<T: Element> Model<T> {
     /// # Errors
     /// If not.
     pub fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+        self.check_shape(x.shape())
+    }
+
+    fn check_shape(&self, shape: &Shape) -> Result<(), Error> {
         let expected = &self.config.input_shape().0;
-        let fits = x.rank() == expected.len() + 1
-            && x.shape()[1..].iter().zip(expected).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n));
+        let fits = shape.rank() == expected.len() + 1
+            && shape[1..].iter().zip(expected).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n));
         if fits {
             return Ok(());
         }
-        Err(Error::input(format!("an input of shape {}", summary::with_batch(expected)), x.shape().to_string()))
+        Err(Error::input(format!("an input of shape {}", summary::with_batch(expected)), shape.to_string()))
     }
 
     /// Forgets what stateful layers carry.
