@@ -10,8 +10,12 @@ impl Initializer {
     /// What is wrong with it for a weight of this shape.
     pub(super) fn check<T: Element>(&self, shape: &Shape) -> Result<(), String> {
         self.check_values::<T>()?;
-        // Orthogonal matrices are made in double precision, with some copies of them on the way.
-        let bytes = if matches!(self, Self::Orthogonal { .. }) { 4 * size_of::<f64>() } else { size_of::<T>() };
+        // With what is on the way to the value: orthogonal matrices are made in double precision, with some copies.
+        let bytes = match self {
+            Self::Orthogonal { .. } => 4 * size_of::<f64>(),
+            Self::Sparse { .. } | Self::PerGate { .. } => size_of::<T>() + size_of::<f64>(),
+            _ => size_of::<T>(),
+        };
         has_memory(shape, bytes)?;
         let name = self.name();
         let unsuited = |needs: &str| Err(format!("{name} needs {needs}, not the shape {shape}"));

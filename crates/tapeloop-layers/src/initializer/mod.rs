@@ -196,7 +196,7 @@ pub enum Initializer {
         /// The factor.
         gain: f64,
     },
-    /// PyTorch's `sparse_`: normal, with this share of every column 0.
+    /// PyTorch's `sparse_`: normal, with this share of every column 0: here a column is what one output reads.
     Sparse {
         /// The share of zeros.
         sparsity: f64,
