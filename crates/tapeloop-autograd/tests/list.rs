@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use tapeloop_autograd::ops::catalogue;
+use tapeloop_autograd::{Rng, Tape, Tensor};
 
 #[test]
 fn every_file_is_in_the_list_and_has_an_example() {
@@ -34,7 +35,6 @@ fn every_file_is_in_the_list_and_has_an_example() {
 #[test]
 fn both_precisions_agree() {
     // Every example in f32 against f64: an operation that is right only in one of them shows.
-    use tapeloop_autograd::{Rng, Tape, Tensor};
     for (double, single) in catalogue::<f64>().iter().zip(catalogue::<f32>()) {
         for (example, other) in double.examples.iter().zip(single.examples) {
             let mut rng = Rng::new(3);
@@ -50,4 +50,23 @@ fn both_precisions_agree() {
             }
         }
     }
+}
+
+#[test]
+fn every_value_knows_the_line_that_asked_for_it() {
+    // Not a line of the library's: an example is called where it is written, below what it shows.
+    let mut wrong = BTreeSet::new();
+    for entry in catalogue::<f64>() {
+        for example in &entry.examples {
+            let (tape, mut rng) = (Tape::<f64>::new(), Rng::new(3));
+            let x: Vec<_> = example.inputs.iter().map(|sample| tape.leaf(sample.draw(&mut rng))).collect();
+            (example.call)(&x);
+            for node in &tape.graph().nodes[x.len()..] {
+                if node.at.file() != example.at.file() || node.at.line() < example.at.line() {
+                    wrong.insert(format!("{}: `{}` made {} at {}", entry.file, example.text, node.op, node.at));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

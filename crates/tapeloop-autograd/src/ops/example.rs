@@ -1,5 +1,7 @@
 //! Calls that show an operation. Gradient checks, documentation and benches read them.
 
+use std::panic::Location;
+
 use crate::element::Element;
 use crate::shape::Shape;
 use crate::tape::Var;
@@ -13,6 +15,8 @@ pub struct Example<T: Element> {
     pub text: &'static str,
     /// Where each input is drawn from.
     pub inputs: Vec<Sample>,
+    /// Where it is written.
+    pub at: &'static Location<'static>,
     /// The call.
     pub call: for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>,
 }
@@ -88,6 +92,7 @@ macro_rules! example {
         $crate::ops::Example {
             text: stringify!($call),
             inputs: vec![$($crate::ops::example!(@sample $sample $args)),*],
+            at: std::panic::Location::caller(),
             call: call::<T>,
         }
     }};

@@ -101,7 +101,9 @@ pub(crate) fn permute_rule(from: &Shape, axes: &[isize]) -> Result<Dims, ShapeEr
 
 impl<T: Item> Tensor<T> {
     fn view(&self, shape: Shape, strides: Dims, offset: usize) -> Self {
-        Self { shape, strides, offset: self.offset + offset, data: std::sync::Arc::clone(&self.data) }
+        // Nothing lies anywhere: its place must not be beyond the storage.
+        let offset = if shape.size() == 0 { 0 } else { self.offset + offset };
+        Self { shape, strides, offset, data: std::sync::Arc::clone(&self.data) }
     }
 
     /// The same elements in row-major order under another shape; one length may be −1.
