@@ -187,3 +187,23 @@ fn the_graph_prints_as_text_dot_and_mermaid() {
         assert!(text.contains("tanh") && text.contains("[2, 3]") && text.contains("24"), "{text}");
     }
 }
+
+#[test]
+fn an_anomaly_inside_a_composed_function_names_the_callers_line() {
+    let tape = Tape::new();
+    tape.watch_anomalies(true);
+    let x = tape.leaf(Tensor::from([[0.0f64, f64::MAX], [1.0, f64::MAX]]));
+    let line = line!() + 1;
+    x.cumprod(0);
+    let anomaly = tape.anomaly().unwrap();
+    assert_eq!((anomaly.at.file(), anomaly.at.line(), anomaly.phase), (file!(), line, Phase::Forward));
+
+    let tape = Tape::new();
+    tape.watch_anomalies(true);
+    let x = tape.leaf(Tensor::from([[0.0f64, 1.0], [0.0, 2.0]]));
+    let line = line!() + 1;
+    let y = x.sqrt().softmax(0);
+    y.sum_all().backward();
+    let anomaly = tape.anomaly().unwrap();
+    assert_eq!((anomaly.op, anomaly.at.line(), anomaly.phase), ("sqrt", line, Phase::Backward));
+}

@@ -103,6 +103,7 @@ impl<'t, T: Element> Complex<'t, T> {
 
     #[track_caller]
     fn transform(self, axis: isize, inverse: bool) -> Self {
+        let _line = self.re.tape().called();
         let axis = if axis < 0 { axis + self.re.rank() as isize } else { axis };
         let last = self.re.rank() as isize - 1;
         let [re, im] = [self.re, self.im].map(|x| x.move_axis(axis, last));
@@ -125,6 +126,7 @@ impl<'t, T: Element> Complex<'t, T> {
     /// If the axis does not exist or has not ⌊n/2⌋ + 1 elements.
     #[track_caller]
     pub fn irfft(self, axis: isize, n: usize) -> Var<'t, T> {
+        let _line = self.re.tape().called();
         let own = self.re.dim(axis);
         assert!(
             n > 0 && own == n / 2 + 1,
@@ -205,6 +207,7 @@ impl<T: Element> ops::Neg for Complex<'_, T> {
 
 pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
     /// Both parts in one variable.
+    #[track_caller]
     fn both<'t, T: Element>(z: Complex<'t, T>) -> Var<'t, T> {
         Var::stack([z.re, z.im], 0)
     }

@@ -37,6 +37,8 @@ impl<'t, T: Element> Var<'t, T> {
     /// If the equation does not read so, does not fit the shapes, or a letter has two lengths.
     #[track_caller]
     pub fn einsum(equation: &str, factors: &[Self]) -> Self {
+        let [first, ..] = factors else { panic!("einsum: `{equation}` of nothing") };
+        let _line = first.tape().called();
         let shapes: Vec<Shape> = factors.iter().map(|factor| factor.shape()).collect();
         let plan = parse(equation, &shapes).unwrap_or_else(|rule| {
             let shapes: Vec<_> = shapes.iter().map(ToString::to_string).collect();

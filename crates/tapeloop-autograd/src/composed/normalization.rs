@@ -44,6 +44,7 @@ impl<'t, T: Element> Var<'t, T> {
 
     #[track_caller]
     fn scaled(self, gamma: Option<Self>, beta: Option<Self>) -> Self {
+        let _line = self.tape().called();
         let y = gamma.map_or(self, |gamma| self * gamma);
         beta.map_or(y, |beta| y + beta)
     }
@@ -116,6 +117,7 @@ impl<'t, T: Element> Var<'t, T> {
         beta: Option<Self>,
         epsilon: f64,
     ) -> Self {
+        let _line = self.tape().called();
         let along = |x: Self| x.along_axis(self.rank(), axis);
         let y = (self - along(mean)) * (along(var) + epsilon).rsqrt();
         y.scaled(gamma.map(along), beta.map(along))
@@ -142,6 +144,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// If the channels do not divide into `groups`, or a shape does not fit.
     #[track_caller]
     pub fn group_norm(self, groups: usize, gamma: Option<Self>, beta: Option<Self>, epsilon: f64) -> Self {
+        let _line = self.tape().called();
         let shape = self.shape();
         assert!(
             shape.rank() >= 2 && groups > 0 && shape[1].is_multiple_of(groups),

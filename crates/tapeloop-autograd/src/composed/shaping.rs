@@ -197,6 +197,7 @@ impl<T: Element> Var<'_, T> {
     /// at an end, `Circular` as many, `Replicate` one.
     #[track_caller]
     pub fn pad(self, axis: isize, before: usize, after: usize, pad: Pad) -> Self {
+        let _line = self.tape().called();
         let n = self.dim(axis);
         if before == 0 && after == 0 {
             return self;

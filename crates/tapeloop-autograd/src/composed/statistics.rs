@@ -187,6 +187,7 @@ impl<T: Element> Var<'_, T> {
         if self.rank() == 0 {
             return self.along_last(axis, |x| x);
         }
+        let _line = self.tape().called();
         let n = self.dim(axis);
         let (mut x, mut reach) = (self, 1);
         while reach < n {

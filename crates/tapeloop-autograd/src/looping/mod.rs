@@ -165,6 +165,7 @@ impl<T: Element> Loop<T> {
         state: &[Var<'t, T>],
         step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
+        let _line = x.tape().called();
         let shape = x.shape();
         if x.tape().is_tracing() {
             return Err(Untraceable::new("holds a loop itself"));

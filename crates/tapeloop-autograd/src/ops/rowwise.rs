@@ -23,6 +23,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// `f` with `axis` as the last one. A scalar counts as one element along its only axis.
     #[track_caller]
     pub(crate) fn along_last(self, axis: isize, f: impl FnOnce(Self) -> Self) -> Self {
+        let _line = self.tape().called();
         let shape = self.shape();
         if shape.rank() == 0 && (axis == 0 || axis == -1) {
             return f(self.reshape_to([1])).reshape_to(shape);

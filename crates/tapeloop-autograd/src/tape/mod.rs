@@ -72,6 +72,8 @@ struct State<T: Element> {
     recording: bool,
     /// Set while walking back: what is recorded then belongs to the forward operation's line.
     site: Option<Site>,
+    /// The line to record at, while a function made of operations runs.
+    called: Option<&'static Location<'static>>,
     watching: bool,
     anomaly: Option<Anomaly>,
     /// The scratch of a backward pass, kept for its capacity.
@@ -121,6 +123,7 @@ impl<T: Element> Tape<T> {
                 pool: Pool::default(),
                 recording: true,
                 site: None,
+                called: None,
                 watching: false,
                 anomaly: None,
                 cotangents: Vec::new(),
@@ -165,6 +168,7 @@ impl<T: Element> Tape<T> {
         state.params.clear();
         state.recordings += 1;
         state.site = None;
+        state.called = None;
         state.anomaly = None;
     }
 
@@ -277,6 +281,16 @@ impl<T: Element> Tape<T> {
         f()
     }
 
+    /// Until the guard is dropped, operations are recorded at the line that called: for functions that call operations
+    /// from closures, where that line would be lost.
+    #[track_caller]
+    pub(crate) fn called(&self) -> Called<'_, T> {
+        let called = &mut self.state.borrow_mut().called;
+        let outermost = called.is_none();
+        called.get_or_insert(Location::caller());
+        Called { tape: self, outermost }
+    }
+
     /// Whether operations are remembered for a backward pass.
     pub fn is_recording(&self) -> bool {
         self.state.borrow().recording
@@ -316,7 +330,7 @@ impl<T: Element> Tape<T> {
     /// As [`apply`](Self::apply), for [`Compiled::record`](crate::compiled::Compiled::record) alone.
     #[track_caller]
     pub(crate) fn record<'t>(&'t self, op: AnyOp<T>, inputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let at = Location::caller();
+        let at = self.line(Location::caller());
         for input in inputs {
             assert!(
                 std::ptr::eq(input.tape, self),
@@ -331,6 +345,8 @@ impl<T: Element> Tape<T> {
             let shapes: SmallVec<[&Shape; 4]> = values.iter().map(|value| value.shape()).collect();
             let shape = match op.get().shape(&shapes) {
                 Ok(shape) => shape,
+                // A line inside the library says little.
+                Err(error) if at != Location::caller() => panic!("{error}, called at {at}"),
                 Err(error) => panic!("{error}"),
             };
             let value = match hollow {
@@ -415,6 +431,11 @@ impl<T: Element> Tape<T> {
         self.state.borrow().hollow.is_some()
     }
 
+    /// The line that what is called at `at` counts as.
+    fn line(&self, at: &'static Location<'static>) -> &'static Location<'static> {
+        self.state.borrow().called.unwrap_or(at)
+    }
+
     /// Appends a value without an operation.
     fn push(&self, value: Tensor<T>, needs_grad: bool, at: &'static Location<'static>) -> Var<'_, T> {
         self.append(&mut self.state.borrow_mut(), None, SmallVec::new(), value, needs_grad, at)
@@ -430,7 +451,7 @@ impl<T: Element> Tape<T> {
         at: &'static Location<'static>,
     ) -> Var<'_, T> {
         let index = u32::try_from(state.nodes.len()).expect("a tape holds at most 2^32 values");
-        let at = state.site.map_or(at, |site| site.at);
+        let at = state.site.map_or(state.called.unwrap_or(at), |site| site.at);
         state.nodes.push(Node { op, inputs, value, needs_grad, at });
         Var { tape: self, index }
     }
@@ -446,6 +467,20 @@ impl<T: Element> Tape<T> {
                 node.inputs.clear();
                 long_lists.push(node.inputs);
             }
+        }
+    }
+}
+
+/// See [`Tape::called`].
+pub(crate) struct Called<'t, T: Element> {
+    tape: &'t Tape<T>,
+    outermost: bool,
+}
+
+impl<T: Element> Drop for Called<'_, T> {
+    fn drop(&mut self) {
+        if self.outermost {
+            self.tape.state.borrow_mut().called = None;
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn ctc<'t, T: Element>(
     let longest = target_lengths.iter().copied().max().unwrap_or(0);
     let width = 2 * longest + 1;
     // Every target with blanks between, before and behind its labels; shorter ones end in blanks.
+    let _line = tape.called();
     let labels = padded(targets, target_lengths, longest, options.blank as i64, classes);
     let mut extended = vec![options.blank as i64; batch * width];
     let mut skips = vec![false; batch * width];

@@ -19,6 +19,7 @@ use crate::tape::{Operand, Var};
 /// If the axis does not exist or the shapes do not broadcast.
 #[track_caller]
 pub fn cosine_similarity<'t, T: Element>(a: Var<'t, T>, b: Var<'t, T>, axis: isize, epsilon: f64) -> Var<'t, T> {
+    let _line = a.tape().called();
     let unit = |x: Var<'t, T>| x / x.norm(2.0, &[axis], true).maximum(epsilon);
     (unit(a) * unit(b)).sum(&[axis], false)
 }
@@ -45,6 +46,7 @@ pub fn cosine_embedding<'t, T: Element>(
     reduction: Reduction,
 ) -> Var<'t, T> {
     const EPSILON: f64 = 1e-12;
+    let _line = a.tape().called();
     let target = target.on(a.tape());
     let square = |x: Var<'t, T>| x.square().sum(&[-1], false) + EPSILON;
     let cosine = (a * b).sum(&[-1], false) / (square(a) * square(b)).sqrt();
@@ -154,6 +156,7 @@ pub fn triplet_margin<'t, T: Element>(
     swap: bool,
     reduction: Reduction,
 ) -> Var<'t, T> {
+    let _line = anchor.tape().called();
     let distance = |a, b| pairwise_distance(a, b, p, 1e-6);
     let far = distance(anchor, negative);
     let far = if swap { far.minimum(distance(positive, negative)) } else { far };

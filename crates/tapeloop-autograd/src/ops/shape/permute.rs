@@ -51,6 +51,7 @@ impl<T: Element> Var<'_, T> {
     }
 
     /// As [`permute`](Self::permute), with axes known to be right.
+    #[track_caller]
     pub(crate) fn permute_to(self, order: Dims) -> Self {
         self.unary(Permute { order })
     }

@@ -93,6 +93,7 @@ impl<'t, T: Element> Var<'t, T> {
         let (axis, width) = (self.rank().wrapping_sub(1), self.dim(-1));
         assert!(width.is_multiple_of(N), "gates: the last axis of {} does not divide into {N} parts", self.shape());
         let count = width / N;
+        let _line = self.tape().called();
         std::array::from_fn(|k| self.unary(Slice { axis, start: k * count, count, step: 1 }))
     }
 }
