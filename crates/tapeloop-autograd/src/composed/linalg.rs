@@ -23,8 +23,9 @@ impl<'t, T: Element> Var<'t, T> {
         self.solve(&Tensor::<T>::eye(self.dim(-1)))
     }
 
-    /// Q with orthonormal columns and R upper triangular with A = Q R, for matrices with at least as many rows as
-    /// columns. Signs are those of Householder's method as LAPACK writes it.
+    /// Q with min(m, n) orthonormal columns and R upper triangular (or trapezoidal) with A = Q R, for the m × n
+    /// matrices of the last two axes. Signs are those of Householder's method as LAPACK writes it. The derivative
+    /// needs the first min(m, n) columns to be linearly independent.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -36,10 +37,12 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If there are more columns than rows.
+    /// If there are fewer than two axes.
     #[track_caller]
     pub fn qr(self) -> (Self, Self) {
-        let q = self.orthonormal();
+        // Of a wide matrix Q is that of its first square.
+        let (m, n) = (self.dim(-2), self.dim(-1));
+        let q = if m < n { self.slice(-1, 0..m as isize).orthonormal() } else { self.orthonormal() };
         (q, q.t().matmul(self).triu(0))
     }
 
@@ -152,6 +155,8 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
     vec![
         example!([a: normal [3, 3]] => (a * 0.2 + &Tensor::eye(3)).inverse()),
         example!([a: normal [4, 3]] => (a * 0.2 + &Tensor::eye(4).slice(1, 0..3)).qr().1),
+        example!([a: normal [2, 4]] => (a * 0.2 + &Tensor::eye(4).slice(0, 0..2)).qr().1),
+        example!([a: normal [2, 2, 3]] => (a * 0.2 + &Tensor::eye(3).slice(0, 0..2)).qr().0),
         example!([a: normal [4], b: normal [4]] => a.dot(b)),
         example!([a: normal [4], b: normal [2]] => a.outer(b)),
         example!([x: normal [2, 3], w: normal [4, 3], b: normal [4]] => x.linear(w, Some(b))),
