@@ -103,7 +103,8 @@ impl<'t, T: Element> Var<'t, T> {
         self.clamp(-1.0, 1.0)
     }
 
-    /// x · [`hard_sigmoid`](Self::hard_sigmoid)(x), also called hard swish (Howard et al. 2019).
+    /// x · [`hard_sigmoid`](Self::hard_sigmoid)(x), also called hard swish (Howard et al. 2019): exactly 0 up to −3,
+    /// at −∞ too.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -112,7 +113,8 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn hard_silu(self) -> Self {
-        self * self.hard_sigmoid()
+        // Below −3 nothing of x is left, where −∞ · 0 would be no number. NaN stays.
+        self.le(-3.0).if_else(0.0, self) * self.hard_sigmoid()
     }
 
     /// min(max(x, 0), 6)
