@@ -22,11 +22,7 @@ pub trait Compiled: Sized {
     where
         Self: Element;
     #[track_caller]
-    fn record<'t>(
-        tape: &'t Tape<Self>,
-        op: AnyOp<Self>,
-        inputs: &[Var<'t, Self>],
-    ) -> Var<'t, Self>
+    fn record<'t>(tape: &'t Tape<Self>, op: AnyOp<Self>, inputs: &[Var<'t, Self>]) -> Var<'t, Self>
     where
         Self: Element;
     fn backward(tape: &Tape<Self>, roots: &[(Var<'_, Self>, &Tensor<Self>)]) -> Gradients<Self>

@@ -1,7 +1,7 @@
 //! Values and derivatives at the ends of domains: infinities, zeros, ties. What is expected is what PyTorch 2 gives,
 //! unless a comment says otherwise.
 
-use tapeloop_autograd::losses::{Ctc, Reduction, bce, ctc};
+use tapeloop_autograd::losses::{Ctc, Reduction, bce, ctc, huber, l1, mse, weighted};
 use tapeloop_autograd::{AttentionMask, Tape, Tensor, Var};
 
 const INF: f64 = f64::INFINITY;
@@ -147,8 +147,7 @@ fn a_query_that_sees_nothing() {
     for boolean in [true, false] {
         let tape = Tape::new();
         let q = tape.leaf(Tensor::<f64>::ones([1, 2, 3]));
-        let mask =
-            if boolean { AttentionMask::Where(&seen) } else { AttentionMask::Add(tape.constant(bias.clone())) };
+        let mask = if boolean { AttentionMask::Where(&seen) } else { AttentionMask::Add(tape.constant(bias.clone())) };
         let y = q.attention(q, q, mask, None);
         let expected = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0];
         close("attention", &y.value().to_vec(), &expected);
@@ -194,4 +193,118 @@ fn a_target_that_cannot_be_reached() {
 fn what_is_not_a_number_is_left_out() {
     check("nansum", |x| x.nansum(&[], false), &[1.0, NAN, 5.0], &[6.0], &[1.0, 0.0, 1.0]);
     check("nanmean", |x| x.nanmean(&[], false), &[1.0, NAN, 5.0], &[3.0], &[0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn the_normal_distribution_in_its_tails() {
+    // Computed with 60 digits.
+    let x = [-40.0, -5.0, -1.5, -0.5, 0.0, 0.5, 5.0, 8.0];
+    let value = [
+        -804.608_442_013_753_9,
+        -15.064_998_393_988_727,
+        -2.705_944_400_823_889_8,
+        -1.175_911_761_593_618_5,
+        -std::f64::consts::LN_2,
+        -0.368_946_415_288_656_35,
+        -2.866_516_129_637_636e-7,
+        -6.220_960_574_271_786e-16,
+    ];
+    let slope = [
+        40.024_968_847_207_26,
+        5.186_503_967_125_842,
+        1.938_677_166_622_543,
+        1.141_077_770_368_064_6,
+        0.797_884_560_802_865_4,
+        0.509_160_433_837_033_5,
+        1.486_719_940_904_905_6e-6,
+        5.052_271_083_536_895e-15,
+    ];
+    check("log_ndtr", |x| x.log_ndtr(), &x, &value, &slope);
+    check("log_ndtr", |x| x.log_ndtr(), &[-1e3], &[-500_007.826_694_812_2], &[1_000.000_999_998]);
+    let (tail, density) = (2.866_515_718_791_945e-7, 1.486_719_514_734_297_7e-6);
+    check(
+        "ndtr",
+        |x| x.ndtr(),
+        &[-INF, -5.0, 0.0, INF],
+        &[0.0, tail, 0.5, 1.0],
+        &[0.0, density, 0.398_942_280_401_432_7, 0.0],
+    );
+    let (half, ln_2) = (0.346_573_590_279_972_64, std::f64::consts::LN_2);
+    // PyTorch's derivative at 0 is ∞.
+    check("entr", |x| x.entr(), &[0.0, 0.5, 1.0], &[0.0, half, 0.0], &[0.0, ln_2 - 1.0, -1.0]);
+    let y = Tensor::from([-1.0f64, -2.0, 2.0, -1.0, f64::INFINITY, 0.5]);
+    let values = [0.0, 0.0, 0.0, -INF, 0.0, 0.810_930_216_216_328_8];
+    let slopes = [0.0, 0.0, 1.098_612_288_668_109_6, -INF, 0.0, 0.405_465_108_108_164_4];
+    check("xlog1py", |x| x.xlog1py(&y), &[0.0, 0.0, 0.0, 1.0, 0.0, 2.0], &values, &slopes);
+}
+
+#[test]
+fn weights_of_terms() {
+    let tape = Tape::new();
+    let y = tape.leaf(Tensor::from([1.0f64, 2.0, 5.0]));
+    let (t, w) = (Tensor::from([0.0f64, 4.0, 4.5]), Tensor::from([3.0f64, 1.0, 0.5]));
+    let none = Reduction::None;
+    for (terms, mean, sum) in [
+        (mse(y, &t, none), 1.583_333_333_333_333_3, 7.125),
+        (l1(y, &t, none), 1.166_666_666_666_666_7, 5.25),
+        (huber(y, &t, 1.0, none), 1.020_833_333_333_333_3, 3.0625),
+    ] {
+        let weighted = |reduction| weighted(terms, &w, reduction).value().to_vec();
+        close("weighted mean", &weighted(Reduction::Mean), &[mean]);
+        close("weighted sum", &weighted(Reduction::Sum), &[sum]);
+    }
+}
+
+#[test]
+fn parts_of_equal_length() {
+    let tape = Tape::new();
+    let sines = |dims: &[usize]| {
+        let size: usize = dims.iter().product();
+        tape.leaf(Tensor::from_vec(dims, (0..size).map(|i| (i as f64).sin()).collect()))
+    };
+    let largest = [
+        0.909_297_426_825_681_7,
+        0.989_358_246_623_381_8,
+        0.656_986_598_718_789_1,
+        0.990_607_355_694_870_4,
+        0.650_287_840_157_116_8,
+        0.990_607_355_694_870_4,
+    ];
+    let y = sines(&[1, 1, 4, 5]).adaptive_max_pool(&[3, 2]).value().to_vec();
+    assert!(y.iter().zip(largest).all(|(a, b)| (a - b).abs() < 1e-15), "{y:?}");
+    let means = [
+        -0.197_311_947_750_273_7,
+        0.011_844_468_649_657_889,
+        0.199_432_325_003_733_12,
+        0.149_772_599_462_186_46,
+        -0.095_438_337_564_861_6,
+        -0.166_857_813_334_263_2,
+    ];
+    let y = sines(&[1, 1, 3, 2, 5]).adaptive_avg_pool(&[2, 1, 3]).value().to_vec();
+    assert!(y.iter().zip(means).all(|(a, b)| (a - b).abs() < 1e-15), "{y:?}");
+}
+
+#[test]
+fn factors_of_wide_matrices() {
+    let tape = Tape::new();
+    let a = tape.leaf(Tensor::from_fn([2, 4], |i| ((4 * i[0] + i[1]) as f64).sin()));
+    let (q, r) = a.qr();
+    let expected = [
+        -0.756_802_495_307_928_2,
+        -0.958_924_274_663_138_1,
+        -0.279_415_498_198_925_86,
+        0.656_986_598_718_789,
+        0.0,
+        0.841_470_984_807_896_2,
+        0.909_297_426_825_681_5,
+        0.141_120_008_059_867_46,
+    ];
+    let near = |own: &[f64], expected: &[f64]| own.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-15);
+    assert!(near(&q.value().to_vec(), &[0.0, 1.0, 1.0, 0.0]), "{}", q.value());
+    assert!(near(&r.value().to_vec(), &expected), "{}", r.value());
+    let weights = |shape: [usize; 2]| Tensor::from_fn(shape, |i| (shape[1] * i[0] + i[1]) as f64);
+    let loss = (r * &weights([2, 4])).sum_all() + (q * &weights([2, 2])).sum_all();
+    let gradient = loss.backward().wrt(a).unwrap().to_vec();
+    let expected = [-2.584_074_505_886_606, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0];
+    assert!(gradient.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14), "{gradient:?}");
 }

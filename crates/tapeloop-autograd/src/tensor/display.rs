@@ -119,7 +119,12 @@ struct Parts {
 impl Parts {
     /// The fewest digits that tell the number from others of its type, but not more decimals than `most`; or exactly
     /// that many if `fixed`.
-    fn of<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(x: T, scientific: bool, most: usize, fixed: bool) -> Self {
+    fn of<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(
+        x: T,
+        scientific: bool,
+        most: usize,
+        fixed: bool,
+    ) -> Self {
         let text = |decimals: Option<usize>| match (scientific, decimals) {
             (true, None) => format!("{x:e}"),
             (true, Some(n)) => format!("{x:.n$e}"),
@@ -144,7 +149,11 @@ impl Parts {
     }
 }
 
-fn floats<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(x: &[T], decimals: Option<usize>, scalar: bool) -> Vec<String> {
+fn floats<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(
+    x: &[T],
+    decimals: Option<usize>,
+    scalar: bool,
+) -> Vec<String> {
     let sizes = || x.iter().filter(|&&x| x.is_finite() && x != T::ZERO).map(|x| x.abs());
     let largest = sizes().fold(T::ZERO, T::maximum);
     let smallest = sizes().fold(T::INFINITY, T::minimum);
@@ -166,9 +175,8 @@ fn floats<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(x: &[T], 
     let all = |most, fixed| -> Vec<Option<Parts>> {
         x.iter().map(|&x| x.is_finite().then(|| Parts::of(x, scientific, most, fixed))).collect()
     };
-    let longest = |parts: &[Option<Parts>], length: fn(&Parts) -> usize| {
-        parts.iter().flatten().map(length).max().unwrap_or(0)
-    };
+    let longest =
+        |parts: &[Option<Parts>], length: fn(&Parts) -> usize| parts.iter().flatten().map(length).max().unwrap_or(0);
     let mut parts = all(most, decimals.is_some());
     let fraction_width = longest(&parts, |parts| parts.fraction.len());
     if scientific && !scalar {
