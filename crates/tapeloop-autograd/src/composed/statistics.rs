@@ -299,7 +299,7 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [3, 4]] => x.norm(2.0, &[1], false)),
         example!([x: distinct [3, 4]] => x.norm(1.0, &[], false)),
         example!([x: distinct [3, 4]] => x.norm(3.0, &[0], true)),
-        example!([x: distinct [3, 4]] => x.norm(0.5, &[0], false)),
+        example!([x: positive [3, 4]] => x.norm(0.5, &[0], false)),
         example!([x: distinct [3, 4]] => x.norm(-2.0, &[1], false)),
         example!([x: distinct [3, 4]] => x.norm(f64::INFINITY, &[1], false)),
         example!([x: normal [2, 5]] => x.prod(&[1], false)),

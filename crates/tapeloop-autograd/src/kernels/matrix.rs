@@ -126,9 +126,10 @@ pub(crate) fn orthonormal(a: Matrix, m: usize, n: usize, threads: &Threads) -> M
     for first in (0..n).step_by(PANEL) {
         let (rows, cols, width) = (m - first, n - first, PANEL.min(n - first));
         let panel = Reflections::of(&rest, rows, cols, width);
-        let mut right = part(&rest, cols, 0..rows, width..cols);
-        panel.apply(&mut right, cols - width, true, threads);
-        rest = part(&right, cols - width, width..rows, 0..cols - width);
+        if width < cols {
+            panel.apply(&mut rest, cols, true, threads);
+            rest = part(&rest, cols, width..rows, width..cols);
+        }
         panels.push(panel);
     }
     // The last panel's part of Q first: in front of it there is still the identity.
@@ -202,9 +203,6 @@ impl Reflections {
 
     /// A ← (I − V T Vᵀ) A, or its transpose times A, for a matrix with `cols` columns.
     fn apply(&self, a: &mut [f64], cols: usize, transposed: bool, threads: &Threads) {
-        if cols == 0 {
-            return;
-        }
         let (rows, width) = (self.rows, self.width);
         let mut products = vec![0.0; width * cols];
         gemm(width, rows, cols, dense(&self.v, rows), dense(a, cols), false, &mut products, threads);

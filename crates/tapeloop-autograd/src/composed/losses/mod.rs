@@ -36,7 +36,8 @@ pub enum Reduction {
 }
 
 /// The terms of any loss, computed with [`Reduction::None`], each times its weight. The mean divides by the sum of the
-/// weights, broadcast to the terms, as that of PyTorch's `mse_loss`, `l1_loss` and `huber_loss` with weights does.
+/// weights, broadcast to the terms, as that of PyTorch's `mse_loss` and `l1_loss` with weights does; that of its
+/// `huber_loss` divides by the number of terms.
 ///
 /// ```
 /// use tapeloop_autograd::{Tape, Tensor, losses::{Reduction, mse, weighted}};
