@@ -26,7 +26,7 @@ impl<T: Item> fmt::Display for Tensor<T> {
         let shorten = self.size() > THRESHOLD;
         let mut shown = Vec::new();
         self.visit_shown(shorten, &mut |x| shown.push(x));
-        let mut words = words(&shown, f.precision(), self.rank() == 0);
+        let mut words = words(shown, f.precision(), self.rank() == 0);
         let width = words.iter().map(String::len).max().unwrap_or(0);
         words.iter_mut().for_each(|word| *word = format!("{word:>width$}"));
         f.write_str(&brackets(&self.shape, 1, LINE, shorten, &mut words.into_iter()))
@@ -92,8 +92,8 @@ fn brackets(
 }
 
 /// Every element as text, still of different widths.
-fn words<T: Item>(x: &Vec<T>, decimals: Option<usize>, scalar: bool) -> Vec<String> {
-    let any: &dyn Any = x;
+fn words<T: Item>(x: Vec<T>, decimals: Option<usize>, scalar: bool) -> Vec<String> {
+    let any: &dyn Any = &x;
     if let Some(x) = any.downcast_ref::<Vec<f32>>() {
         return floats(x, decimals, scalar);
     }
