@@ -309,3 +309,16 @@ fn factors_of_wide_matrices() {
     let expected = [-2.584_074_505_886_606, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0];
     assert!(gradient.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14), "{gradient:?}");
 }
+
+#[test]
+fn what_meets_at_one_place_shares() {
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::from([1.0f64, 2.0, 3.0, -INF]));
+    let y = tape.leaf(Tensor::from([3.0f64, 3.0, 5.0, INF, 0.1]));
+    let largest = x.scatter_max(0, &Tensor::from([2i64, 2, 1, 0, 3]), y);
+    let gradients = largest.sum_all().backward();
+    close("scatter_max", &largest.value().to_vec(), &[INF, 5.0, 3.0, 0.1]);
+    let third = 1.0 / 3.0;
+    close("scatter_max by x", &gradients.wrt(x).unwrap().to_vec(), &[0.0, 0.0, third, 0.0]);
+    close("scatter_max by y", &gradients.wrt(y).unwrap().to_vec(), &[third, third, 1.0, 1.0, 1.0]);
+}

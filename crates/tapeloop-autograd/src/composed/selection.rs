@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::element::Element;
+use crate::ops::index::gather::{checked, pairs};
 use crate::ops::{Example, example};
 use crate::shape::Shape;
 use crate::tape::{Operand, Tape, Var};
@@ -335,6 +336,80 @@ impl<'t, T: Element> Var<'t, T> {
         self.masked_fill(&kept.map(|kept| !kept).reshape(&dims), 0.0).index_add(axis, &places, source)
     }
 
+    /// The mean of each element and of those of `source` placed on it, as [`scatter_add`](Self::scatter_add) places them.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([1.0f32, 2.0, 3.0]));
+    /// let y = x.scatter_mean(0, &Tensor::from([2i64, 2]), &Tensor::from([9.0f32, 6.0]));
+    /// assert_eq!(y.value().to_vec(), [1.0, 2.0, 6.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`scatter_add`](Self::scatter_add).
+    #[track_caller]
+    pub fn scatter_mean(self, axis: isize, index: &Tensor<i64>, source: impl Operand<'t, T>) -> Self {
+        let ones = |shape: &Shape| self.tape().full(shape, 1.0);
+        let counts = ones(&self.shape()).scatter_add(axis, index, ones(index.shape()));
+        self.scatter_add(axis, index, source) / counts
+    }
+
+    /// The larger of each element and those of `source` placed on it at `index` along an axis. Equal ones share the
+    /// gradient.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([1.0f32, 2.0, 3.0]));
+    /// let y = x.scatter_max(0, &Tensor::from([2i64, 1]), &Tensor::from([3.0f32, 7.0]));
+    /// assert_eq!(y.value().to_vec(), [1.0, 7.0, 3.0]);
+    /// assert_eq!(y.sum_all().backward().wrt(x).unwrap().to_vec(), [1.0, 0.0, 0.5]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist, `index` does not fit or has another shape than `source`, or an entry is outside.
+    #[track_caller]
+    pub fn scatter_max(self, axis: isize, index: &Tensor<i64>, source: impl Operand<'t, T>) -> Self {
+        let (shape, source) = (self.shape(), source.on(self.tape()));
+        let (at, index) = checked("scatter_max", axis, index, &shape);
+        assert!(
+            source.shape() == *index.shape(),
+            "scatter_max: the source has shape {}, the index {}; they must be equal",
+            source.shape(),
+            index.shape()
+        );
+        let (mut best, placed) = (self.value().to_vec(), source.value().to_vec());
+        pairs(at, &index, &shape, |from, to| best[to] = best[to].maximum(placed[from]));
+        let best = self.tape().constant(Tensor::from_vec(&shape, best));
+        let met = best.gather(axis, &index);
+        let (own, other) = (self.eq(best), source.eq(met));
+        let counts = own.scatter_add(axis, &index, other);
+        // Differences that are 0, with the derivative of a mean; an infinite one is left to itself.
+        let base = best.eq(best - best + best).if_else(best, 0.0);
+        let base_met = base.gather(axis, &index);
+        let rest = own.if_else(self - base, 0.0).scatter_add(axis, &index, other.if_else(source - base_met, 0.0));
+        base + rest / counts
+    }
+
+    /// The smaller of each element and those of `source` placed on it: as [`scatter_max`](Self::scatter_max).
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([1.0f32, 2.0, 3.0]));
+    /// let y = x.scatter_min(0, &Tensor::from([2i64, 2]), &Tensor::from([2.0f32, 7.0]));
+    /// assert_eq!(y.value().to_vec(), [1.0, 2.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`scatter_max`](Self::scatter_max).
+    #[track_caller]
+    pub fn scatter_min(self, axis: isize, index: &Tensor<i64>, source: impl Operand<'t, T>) -> Self {
+        let source = -source.on(self.tape());
+        -(-self).scatter_max(axis, index, source)
+    }
+
     /// The rows of this table at `ids`: (n, width) → (ids…, width). The row at `padding` gets no gradient.
     ///
     /// ```
@@ -377,6 +452,9 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [2, 3], y: normal [2, 2]] => x.masked_scatter(&Tensor::from([true, false, true]), y)),
         example!([x: normal [2, 3], y: normal [4]] => x.index_put(&[&Tensor::from([0i64, 1, 1, -2]), &Tensor::from([0i64, 2, 2, 1])], y, true)),
         example!([x: normal [3, 2], y: normal [2, 2]] => x.index_put(&[&Tensor::from([2i64, 0])], y, false)),
+        example!([x: normal [3, 2], y: normal [2, 2]] => x.scatter_mean(0, &Tensor::from([[0i64, 2], [0, 1]]), y)),
+        example!([x: distinct [3, 2], y: values ([2, 2], [0.01, -0.02, 0.9, 0.03])] => x.scatter_max(0, &Tensor::from([[0i64, 2], [0, 1]]), y)),
+        example!([x: distinct [3, 2], y: values ([2, 2], [0.01, -0.02, 0.9, 0.03])] => x.scatter_min(0, &Tensor::from([[0i64, 2], [0, 1]]), y)),
         example!([x: normal [2, 3], y: normal [2]] => x.select_scatter(-1, 1, y)),
         example!([x: normal [2, 5], y: normal [2, 2]] => x.slice_scatter(1, crate::s(1..).step(2), y)),
         example!([x: normal [4, 3]] => x.embedding(&Tensor::from([[1i64, 3], [1, 1]]), None)),
