@@ -386,7 +386,7 @@ impl<'t, T: Element> Var<'t, T> {
         let (own, other) = (self.eq(best), source.eq(met));
         let counts = own.scatter_add(axis, &index, other);
         // Differences that are 0, with the derivative of a mean; an infinite one is left to itself.
-        let base = best.eq(best - best + best).if_else(best, 0.0);
+        let base = best.abs().eq(f64::INFINITY).if_else(0.0, best);
         let base_met = base.gather(axis, &index);
         let rest = own.if_else(self - base, 0.0).scatter_add(axis, &index, other.if_else(source - base_met, 0.0));
         base + rest / counts
