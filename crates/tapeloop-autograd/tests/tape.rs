@@ -207,3 +207,19 @@ fn an_anomaly_inside_a_composed_function_names_the_callers_line() {
     let anomaly = tape.anomaly().unwrap();
     assert_eq!((anomaly.op, anomaly.at.line(), anomaly.phase), ("sqrt", line, Phase::Backward));
 }
+
+#[test]
+fn any_number_of_parts_is_joined() {
+    for count in 1..300 {
+        let tape = Tape::new();
+        let parts: Vec<_> = (0..count).map(|k| tape.leaf(Tensor::from([f64::from(k)]))).collect();
+        let weights = Tensor::arange(1.0, f64::from(count) + 1.0, 1.0);
+        for joined in [Var::concat(parts.iter().copied(), 0), Var::stack(parts.iter().copied(), 1).reshape(&[-1])] {
+            assert_eq!(joined.value(), Tensor::arange(0.0, f64::from(count), 1.0));
+            let gradients = (joined * &weights).sum_all().backward();
+            for (k, &part) in parts.iter().enumerate() {
+                assert_eq!(gradients.wrt(part).unwrap().item(), k as f64 + 1.0, "part {k} of {count}");
+            }
+        }
+    }
+}

@@ -67,7 +67,7 @@ impl<'t, T: Element> Var<'t, T> {
         self.elu(1.673_263_242_354_377_2) * 1.050_700_987_355_480_5
     }
 
-    /// x for x > 0, else α (e^(x/α) − 1) (Barron 2017).
+    /// x itself for x > 0, else α (e^(x/α) − 1) (Barron 2017).
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -76,7 +76,8 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn celu(self, alpha: f64) -> Self {
-        (self * (1.0 / alpha)).elu(1.0) * alpha
+        let below = self.gt(0.0).if_else(0.0, self);
+        self.relu() + (below * (1.0 / alpha)).exp_m1() * alpha
     }
 
     /// x / (1 + |x|)
@@ -103,7 +104,8 @@ impl<'t, T: Element> Var<'t, T> {
         self.clamp(-1.0, 1.0)
     }
 
-    /// x · [`hard_sigmoid`](Self::hard_sigmoid)(x), also called hard swish (Howard et al. 2019).
+    /// x · [`hard_sigmoid`](Self::hard_sigmoid)(x), also called hard swish (Howard et al. 2019): exactly 0 up to −3
+    /// and x from 3 on, with the derivatives 0 and 1, at ±∞ too.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -112,7 +114,9 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn hard_silu(self) -> Self {
-        self * self.hard_sigmoid()
+        // Outside −3..3 there is no product: ∞ · 0 would be no number. NaN stays.
+        let inner = self.clamp(-3.0, 3.0);
+        self.ge(3.0).if_else(self, inner * inner.hard_sigmoid())
     }
 
     /// min(max(x, 0), 6)
@@ -164,7 +168,7 @@ impl<'t, T: Element> Var<'t, T> {
         (self - lambda).relu() - (-self - lambda).relu()
     }
 
-    /// x where |x| > λ, else 0.
+    /// x where |x| > λ, else 0. NaN stays.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -174,10 +178,10 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn hard_shrink(self, lambda: f64) -> Self {
-        self.abs().gt(lambda).if_else(self, 0.0)
+        self.abs().le(lambda).if_else(0.0, self)
     }
 
-    /// x where it is above `threshold`, else `value`.
+    /// x where it is above `threshold`, else `value`. NaN stays.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -186,7 +190,7 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     #[track_caller]
     pub fn threshold(self, threshold: f64, value: f64) -> Self {
-        self.gt(threshold).if_else(self, value)
+        self.le(threshold).if_else(value, self)
     }
 
     /// x for x > 0, else `slope` · x, where the slope is learned and broadcasts (He et al. 2015).

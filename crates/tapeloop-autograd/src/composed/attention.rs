@@ -20,7 +20,7 @@ pub enum AttentionMask<'m, 't, T: Element> {
 
 impl<'t, T: Element> Var<'t, T> {
     /// softmax(q kᵀ · scale) v, q being this: (…, queries, d), (…, keys, d), (…, keys, e) → (…, queries, e). The
-    /// scale is 1/√d unless another is given.
+    /// scale is 1/√d unless another is given. A query that may look at no key gets zeros, and gives no gradient.
     ///
     /// ```
     /// use tapeloop_autograd::{AttentionMask, Tape, Tensor};
@@ -45,7 +45,12 @@ impl<'t, T: Element> Var<'t, T> {
             AttentionMask::Where(seen) => scores.masked_fill(&seen.map(|seen| !seen), f64::NEG_INFINITY),
             AttentionMask::Add(bias) => scores + bias,
         };
-        scores.softmax(-1).matmul(values)
+        if matches!(mask, AttentionMask::None | AttentionMask::Causal) || scores.dim(-1) == 0 {
+            return scores.softmax(-1).matmul(values);
+        }
+        let blind = scores.max(&[-1], true).eq(f64::NEG_INFINITY);
+        let weights = blind.if_else(0.0, blind.if_else(0.0, scores).softmax(-1));
+        weights.matmul(values)
     }
 }
 

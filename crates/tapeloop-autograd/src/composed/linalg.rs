@@ -23,8 +23,9 @@ impl<'t, T: Element> Var<'t, T> {
         self.solve(&Tensor::<T>::eye(self.dim(-1)))
     }
 
-    /// Q with orthonormal columns and R upper triangular with A = Q R, for matrices with at least as many rows as
-    /// columns. Signs are those of Householder's method as LAPACK writes it.
+    /// Q with min(m, n) orthonormal columns and R upper triangular (or trapezoidal) with A = Q R, for the m × n
+    /// matrices of the last two axes. Signs are those of Householder's method as LAPACK writes it. The derivative
+    /// needs the first min(m, n) columns to be linearly independent.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -36,11 +37,48 @@ impl<'t, T: Element> Var<'t, T> {
     /// ```
     ///
     /// # Panics
-    /// If there are more columns than rows.
+    /// If there are fewer than two axes.
     #[track_caller]
     pub fn qr(self) -> (Self, Self) {
-        let q = self.orthonormal();
+        // Of a wide matrix Q is that of its first square.
+        let (m, n) = (self.dim(-2), self.dim(-1));
+        let q = if m < n { self.slice(-1, 0..m as isize).orthonormal() } else { self.orthonormal() };
         (q, q.t().matmul(self).triu(0))
+    }
+
+    /// X with A X = B, this being the Cholesky factor L of A = L Lᵀ. Only its lower triangle counts.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let a = tape.leaf(Tensor::from([[4.0f32, 0.0], [0.0, 16.0]]));
+    /// let b = Tensor::from([[4.0f32], [32.0]]);
+    /// assert_eq!(a.cholesky().cholesky_solve(&b).value().to_vec(), [1.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the matrices are not square, B has another number of rows, or leading axes do not broadcast.
+    #[track_caller]
+    pub fn cholesky_solve(self, b: impl Operand<'t, T>) -> Self {
+        let y = self.solve_triangular(b, false, false);
+        self.t().solve_triangular(y, true, false)
+    }
+
+    /// A⁻¹, this being the Cholesky factor L of A = L Lᵀ. Only its lower triangle counts.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let a = tape.leaf(Tensor::from([[4.0f32, 0.0], [0.0, 16.0]]));
+    /// assert_eq!(a.cholesky().cholesky_inverse().value().to_vec(), [0.25, 0.0, 0.0, 0.0625]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the matrices are not square.
+    #[track_caller]
+    pub fn cholesky_inverse(self) -> Self {
+        let inverse = self.solve_triangular(&Tensor::<T>::eye(self.dim(-1)), false, false);
+        inverse.t().matmul(inverse)
     }
 
     /// Σ aᵢ bᵢ of two vectors.
@@ -152,6 +190,10 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
     vec![
         example!([a: normal [3, 3]] => (a * 0.2 + &Tensor::eye(3)).inverse()),
         example!([a: normal [4, 3]] => (a * 0.2 + &Tensor::eye(4).slice(1, 0..3)).qr().1),
+        example!([a: normal [2, 4]] => (a * 0.2 + &Tensor::eye(4).slice(0, 0..2)).qr().1),
+        example!([a: normal [2, 2, 3]] => (a * 0.2 + &Tensor::eye(3).slice(0, 0..2)).qr().0),
+        example!([a: positive [3, 3], b: normal [3, 2]] => a.cholesky_solve(b)),
+        example!([a: positive [2, 3, 3]] => a.cholesky_inverse()),
         example!([a: normal [4], b: normal [4]] => a.dot(b)),
         example!([a: normal [4], b: normal [2]] => a.outer(b)),
         example!([x: normal [2, 3], w: normal [4, 3], b: normal [4]] => x.linear(w, Some(b))),

@@ -22,5 +22,5 @@ macro_rules! composed {
 
 composed! {
     activations, attention, complex, convolution, dropout, einsum, linalg, losses, normalization, pooling, selection,
-    shaping, statistics,
+    shaping, special, statistics,
 }

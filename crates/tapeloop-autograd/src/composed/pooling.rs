@@ -148,20 +148,45 @@ impl<T: Element> Var<'_, T> {
     /// If there is not one length for each spatial axis.
     #[track_caller]
     pub fn adaptive_avg_pool(self, lengths: &[usize]) -> Self {
+        self.adaptive("adaptive_avg_pool", lengths, false)
+    }
+
+    /// The largest element of equal parts of every spatial axis, so that axis k has length `lengths[k]`; of equal ones
+    /// the first gets the gradient.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[[1.0f32, 3.0, 5.0]]]));
+    /// assert_eq!(x.adaptive_max_pool(&[2]).value().to_vec(), [3.0, 5.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is not one length for each spatial axis.
+    #[track_caller]
+    pub fn adaptive_max_pool(self, lengths: &[usize]) -> Self {
+        self.adaptive("adaptive_max_pool", lengths, true)
+    }
+
+    /// One axis after the other: a mean of means over equal counts is a mean, the largest of largest the largest, and
+    /// the first in row-major order, taken from the last axis on.
+    #[track_caller]
+    fn adaptive(self, op: &'static str, lengths: &[usize], largest: bool) -> Self {
         assert!(
             self.rank() == lengths.len() + 2,
-            "adaptive_avg_pool: {lengths:?} is not one length for each spatial axis of {}",
+            "{op}: {lengths:?} is not one length for each spatial axis of {}",
             self.shape()
         );
         let mut x = self;
-        for (axis, &length) in lengths.iter().enumerate() {
+        for (axis, &length) in lengths.iter().enumerate().rev() {
             let (at, n) = (axis as isize + 2, x.shape()[axis + 2]);
-            let mut means = Vec::with_capacity(length);
+            let mut parts = Vec::with_capacity(length);
             for k in 0..length {
                 let (start, end) = (k * n / length, ((k + 1) * n).div_ceil(length));
-                means.push(x.slice(at, start as isize..end as isize).mean(&[at], true));
+                let part = x.slice(at, start as isize..end as isize);
+                parts.push(if largest { part.max_at(at, true).0 } else { part.mean(&[at], true) });
             }
-            x = Self::concat(means, at);
+            x = Self::concat(parts, at);
         }
         x
     }
@@ -174,5 +199,8 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [1, 2, 6]] => x.avg_pool(&Pool::new(&[3]).stride(&[2]).padding(&[1]))),
         example!([x: normal [1, 1, 4, 5]] => x.avg_pool(&Pool::new(&[2]).padding(&[1]).ceil(true).count_padding(false))),
         example!([x: normal [1, 2, 7]] => x.adaptive_avg_pool(&[3])),
+        example!([x: normal [1, 1, 3, 2, 5]] => x.adaptive_avg_pool(&[2, 1, 3])),
+        example!([x: distinct [1, 2, 4, 5]] => x.adaptive_max_pool(&[3, 2])),
+        example!([x: distinct [1, 1, 3, 2, 3]] => x.adaptive_max_pool(&[2, 1, 2])),
     ]
 }

@@ -62,6 +62,59 @@ impl<T: Element> Var<'_, T> {
         (self - self.mean(axes, true)).square().sum(axes, keepdims) / (n - correction).max(0.0)
     }
 
+    /// Σ x over `axes`, over all of them if the list is empty; NaN counts as 0 and gets no gradient.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([1.0f32, f32::NAN, 5.0]));
+    /// assert_eq!(x.nansum(&[], false).item(), 6.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If an axis does not exist or is named twice.
+    #[track_caller]
+    pub fn nansum(self, axes: &[isize], keepdims: bool) -> Self {
+        // Only NaN differs from itself.
+        self.ne(self).if_else(0.0, self).sum(axes, keepdims)
+    }
+
+    /// The mean over `axes`, over all of them if the list is empty, of what is not NaN; NaN where all is.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([1.0f32, f32::NAN, 5.0]));
+    /// assert_eq!(x.nanmean(&[], false).item(), 3.0);
+    /// ```
+    ///
+    /// # Panics
+    /// If an axis does not exist or is named twice.
+    #[track_caller]
+    pub fn nanmean(self, axes: &[isize], keepdims: bool) -> Self {
+        self.nansum(axes, keepdims) / self.eq(self).sum(axes, keepdims)
+    }
+
+    /// The covariances Σ (xᵢ − mean xᵢ)(xⱼ − mean xⱼ) / (n − correction) of variables in rows and their n observations
+    /// in columns: (variables, n) → (variables, variables). A correction of 1 gives the unbiased estimate.
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[1.0f32, 3.0], [2.0, 0.0]]));
+    /// assert_eq!(x.cov(1.0).value().to_vec(), [2.0, -2.0, -2.0, 2.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are fewer than two axes.
+    #[track_caller]
+    pub fn cov(self, correction: f64) -> Self {
+        let n = self.dim(-1) as f64;
+        assert!(self.rank() >= 2, "cov: shape {} is not (variables, observations)", self.shape());
+        let deviation = self - self.mean(&[-1], true);
+        deviation.matmul(deviation.t()) / (n - correction).max(0.0)
+    }
+
     /// √[`var`](Self::var). Where the variance is 0, no gradient flows.
     ///
     /// ```
@@ -79,7 +132,8 @@ impl<T: Element> Var<'_, T> {
     }
 
     /// (Σ |x|ᵖ)^(1/p) over `axes`, over all of them if the list is empty: the largest |x| for p = ∞, the smallest
-    /// for p = −∞, how many are not 0 for p = 0. The gradient of a norm that is 0 is 0.
+    /// for p = −∞, how many are not 0 for p = 0. The gradient of a norm
+    /// that is 0 is 0, and so is that of an element that is 0, for p < 1 too, where the slope is infinite.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -108,7 +162,10 @@ impl<T: Element> Var<'_, T> {
         if p == f64::NEG_INFINITY {
             return self.abs().min(axes, keepdims);
         }
-        let sum = self.abs().powf(p).sum(axes, keepdims);
+        // Zeros are kept out of the power, whose slope there may be infinite.
+        let absent = self.eq(0.0);
+        let powers = absent.if_else(1.0, self).abs().powf(p);
+        let sum = absent.if_else(if p > 0.0 { 0.0 } else { f64::INFINITY }, powers).sum(axes, keepdims);
         let zero = sum.eq(0.0);
         zero.if_else(0.0, zero.if_else(1.0, sum).powf(1.0 / p))
     }
@@ -237,9 +294,14 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [2, 3, 4]] => x.mean(&[0, -1], false)),
         example!([x: normal [3, 4]] => x.var(&[1], 1.0, true)),
         example!([x: normal [3, 4]] => x.std(&[0], 0.0, false)),
+        example!([x: normal [3, 4]] => x.nansum(&[0], false)),
+        example!([x: normal [3, 4]] => x.nanmean(&[1], true)),
+        example!([x: normal [3, 4]] => x.cov(1.0)),
         example!([x: normal [3, 4]] => x.norm(2.0, &[1], false)),
         example!([x: distinct [3, 4]] => x.norm(1.0, &[], false)),
         example!([x: distinct [3, 4]] => x.norm(3.0, &[0], true)),
+        example!([x: positive [3, 4]] => x.norm(0.5, &[0], false)),
+        example!([x: distinct [3, 4]] => x.norm(-2.0, &[1], false)),
         example!([x: distinct [3, 4]] => x.norm(f64::INFINITY, &[1], false)),
         example!([x: normal [2, 5]] => x.prod(&[1], false)),
         example!([x: values ([2, 3], [2.0, 0.0, 3.0, 0.0, 0.0, 4.0])] => x.prod(&[1], true)),

@@ -1,6 +1,11 @@
 //! Factorisations of small dense matrices, row-major, in `f64` whatever the element type: their cost is not
 //! what a recurrent network waits for, their accuracy is what its initial weights and checks stand on.
 
+use std::ops::Range;
+
+use super::gemm::{Mat, gemm};
+use super::threads::Threads;
+
 /// A square matrix in double precision.
 pub(crate) type Matrix = Vec<f64>;
 
@@ -108,42 +113,129 @@ pub(crate) fn det(mut a: Matrix, n: usize) -> f64 {
     (0..n).fold(sign, |det, i| det * a[i * n + i])
 }
 
-/// The first min(m, n) columns of Q in A = Q R, A m × n, by Householder reflections with LAPACK's signs.
-pub(crate) fn orthonormal(a: &[f64], m: usize, n: usize) -> Matrix {
-    let k = m.min(n);
-    let mut a = a.to_vec();
-    let mut reflections: Vec<(Vec<f64>, f64)> = Vec::with_capacity(k);
-    for j in 0..k {
-        let alpha = a[j * n + j];
-        let below = (j + 1..m).map(|i| a[i * n + j].powi(2)).sum::<f64>().sqrt();
-        let mut v: Vec<f64> = (j..m).map(|i| a[i * n + j]).collect();
-        let tau = if below == 0.0 {
-            0.0
-        } else {
-            let beta = -alpha.hypot(below).copysign(alpha);
-            v.iter_mut().skip(1).for_each(|x| *x /= alpha - beta);
-            (beta - alpha) / beta
-        };
-        v[0] = 1.0;
-        reflect(&mut a, n, j, &v, tau);
-        reflections.push((v, tau));
+/// Columns that are reflected together.
+const PANEL: usize = 32;
+
+/// Q in A = Q R, A m × n with m ≥ n, by Householder reflections with LAPACK's signs.
+///
+/// Reflections of a panel of columns are joined to I − V T Vᵀ (Schreiber and Van Loan 1989), so that nearly all work
+/// is in matrix products. What is left of the matrix is kept dense, and loses a panel's rows and columns each round.
+pub(crate) fn orthonormal(a: Matrix, m: usize, n: usize, threads: &Threads) -> Matrix {
+    let mut rest = a;
+    let mut panels = Vec::with_capacity(n.div_ceil(PANEL));
+    for first in (0..n).step_by(PANEL) {
+        let (rows, cols, width) = (m - first, n - first, PANEL.min(n - first));
+        let panel = Reflections::of(&rest, rows, cols, width);
+        if width < cols {
+            panel.apply(&mut rest, cols, true, threads);
+            rest = part(&rest, cols, width..rows, width..cols);
+        }
+        panels.push(panel);
     }
-    let mut q = vec![0.0; m * k];
-    (0..k).for_each(|i| q[i * k + i] = 1.0);
-    for (j, (v, tau)) in reflections.iter().enumerate().rev() {
-        reflect(&mut q, k, j, v, *tau);
+    // The last panel's part of Q first: in front of it there is still the identity.
+    let (mut q, mut side) = (Matrix::new(), 0);
+    for panel in panels.iter().rev() {
+        let (inner, wide) = (side, side + panel.width);
+        let mut wider = vec![0.0; panel.rows * wide];
+        (0..panel.width).for_each(|i| wider[i * wide + i] = 1.0);
+        for (row, q) in wider.chunks_mut(wide).skip(panel.width).zip(q.chunks(inner.max(1))) {
+            row[panel.width..].copy_from_slice(q);
+        }
+        panel.apply(&mut wider, wide, false, threads);
+        (q, side) = (wider, wide);
     }
     q
 }
 
-/// A ← (I − τ v vᵀ) A, on the rows from `first` on of a matrix with `n` columns.
-fn reflect(a: &mut [f64], n: usize, first: usize, v: &[f64], tau: f64) {
-    for c in 0..n {
-        let dot: f64 = v.iter().enumerate().map(|(i, v)| v * a[(first + i) * n + c]).sum();
-        for (i, v) in v.iter().enumerate() {
-            a[(first + i) * n + c] -= tau * dot * v;
+/// A block of a matrix with `n` columns, dense.
+fn part(a: &[f64], n: usize, rows: Range<usize>, cols: Range<usize>) -> Matrix {
+    let mut block = Vec::with_capacity(rows.len() * cols.len());
+    rows.for_each(|i| block.extend_from_slice(&a[i * n..][cols.clone()]));
+    block
+}
+
+/// The product I − V T Vᵀ of the reflections I − τ v vᵀ of a panel.
+struct Reflections {
+    rows: usize,
+    width: usize,
+    /// Vᵀ: a reflection's vector after the other.
+    v: Matrix,
+    /// Upper triangular.
+    t: Matrix,
+}
+
+impl Reflections {
+    /// Those that make the first `width` columns of a matrix (rows × cols) upper triangular.
+    fn of(a: &[f64], rows: usize, cols: usize, width: usize) -> Self {
+        let mut v = vec![0.0; width * rows];
+        for (i, row) in a.chunks(cols).enumerate() {
+            (0..width).for_each(|j| v[j * rows + i] = row[j]);
+        }
+        let mut t = vec![0.0; width * width];
+        for j in 0..width {
+            let (done, later) = v.split_at_mut((j + 1) * rows);
+            let (before, own) = done.split_at_mut(j * rows);
+            own[..j].fill(0.0);
+            let below = dot(&own[j + 1..], &own[j + 1..]).sqrt();
+            let tau = if below == 0.0 {
+                0.0
+            } else {
+                let beta = -own[j].hypot(below).copysign(own[j]);
+                let scale = 1.0 / (own[j] - beta);
+                let tau = (beta - own[j]) / beta;
+                own[j + 1..].iter_mut().for_each(|x| *x *= scale);
+                tau
+            };
+            own[j] = 1.0;
+            for column in later.chunks_mut(rows) {
+                let factor = tau * dot(own, column);
+                column.iter_mut().zip(&*own).for_each(|(x, v)| *x -= factor * v);
+            }
+            // T gets the column −τ T Vᵀ v, with τ on the diagonal.
+            let products: Vec<f64> = before.chunks(rows).map(|v| dot(v, own)).collect();
+            for i in 0..j {
+                t[i * width + j] = -tau * (i..j).map(|k| t[i * width + k] * products[k]).sum::<f64>();
+            }
+            t[j * width + j] = tau;
+        }
+        Self { rows, width, v, t }
+    }
+
+    /// A ← (I − V T Vᵀ) A, or its transpose times A, for a matrix with `cols` columns.
+    fn apply(&self, a: &mut [f64], cols: usize, transposed: bool, threads: &Threads) {
+        let (rows, width) = (self.rows, self.width);
+        let mut products = vec![0.0; width * cols];
+        gemm(width, rows, cols, dense(&self.v, rows), dense(a, cols), false, &mut products, threads);
+        let t = if transposed { flipped(&self.t, width) } else { dense(&self.t, width) };
+        let mut change = vec![0.0; width * cols];
+        gemm(width, width, cols, t, dense(&products, cols), false, &mut change, threads);
+        change.iter_mut().for_each(|x| *x = -*x);
+        gemm(rows, width, cols, flipped(&self.v, rows), dense(&change, cols), true, a, threads);
+    }
+}
+
+/// A dense matrix with `cols` columns.
+fn dense(data: &[f64], cols: usize) -> Mat<'_, f64> {
+    Mat { data, row_stride: cols, col_stride: 1 }
+}
+
+/// The transpose of a dense matrix with `cols` columns.
+fn flipped(data: &[f64], cols: usize) -> Mat<'_, f64> {
+    Mat { data, row_stride: 1, col_stride: cols }
+}
+
+/// Σ aᵢ bᵢ in four sums, one for each place modulo 4.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 4];
+    let (a4, a_rest) = a.as_chunks::<4>();
+    let (b4, b_rest) = b.as_chunks::<4>();
+    for (a, b) in a4.iter().zip(b4) {
+        for k in 0..4 {
+            sums[k] += a[k] * b[k];
         }
     }
+    let tail: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + tail
 }
 
 fn multiply(a: &[f64], b: &[f64], n: usize) -> Matrix {
@@ -206,4 +298,63 @@ pub(crate) fn exp(a: &[f64], n: usize) -> Matrix {
         result = multiply(&result, &result, n);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rng, Tensor};
+
+    /// Reflections one by one, as a textbook has them.
+    fn one_by_one(a: &[f64], m: usize, n: usize) -> Matrix {
+        let mut a = a.to_vec();
+        let reflect = |a: &mut [f64], n: usize, first: usize, v: &[f64], tau: f64| {
+            for c in 0..n {
+                let dot: f64 = v.iter().enumerate().map(|(i, v)| v * a[(first + i) * n + c]).sum();
+                v.iter().enumerate().for_each(|(i, v)| a[(first + i) * n + c] -= tau * dot * v);
+            }
+        };
+        let mut reflections = Vec::new();
+        for j in 0..n {
+            let below = (j + 1..m).map(|i| a[i * n + j].powi(2)).sum::<f64>().sqrt();
+            let alpha = a[j * n + j];
+            let beta = -alpha.hypot(below).copysign(alpha);
+            let mut v: Vec<f64> = (j..m).map(|i| a[i * n + j] / (alpha - beta)).collect();
+            v[0] = 1.0;
+            let tau = if below == 0.0 { 0.0 } else { (beta - alpha) / beta };
+            reflect(&mut a, n, j, &v, tau);
+            reflections.push((v, tau));
+        }
+        let mut q = vec![0.0; m * n];
+        (0..n).for_each(|i| q[i * n + i] = 1.0);
+        reflections.iter().enumerate().rev().for_each(|(j, (v, tau))| reflect(&mut q, n, j, v, *tau));
+        q
+    }
+
+    #[test]
+    fn panels_of_reflections_are_the_reflections_one_by_one() {
+        for (m, n) in [(1, 1), (5, 3), (32, 32), (40, 33), (33, 33), (100, 70), (65, 1)] {
+            let a = Tensor::<f64>::normal([m, n], 0.0, 1.0, &mut Rng::new(7)).to_vec();
+            let q = orthonormal(a.clone(), m, n, &Threads::alone());
+            let error = q.iter().zip(one_by_one(&a, m, n)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(error < 1e-12, "{m} × {n}: {error:e}");
+        }
+        assert!(orthonormal(Matrix::new(), 3, 0, &Threads::alone()).is_empty());
+        // A column of zeros below its diagonal is not reflected.
+        assert_eq!(orthonormal(vec![-2.0, 1.0, 0.0, 3.0], 2, 2, &Threads::alone()), [1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn orthonormal_to_the_last_digits_whatever_the_number_of_threads() {
+        let (m, n) = (700, 300);
+        let a = Tensor::<f64>::normal([m, n], 0.0, 1.0, &mut Rng::new(3)).to_vec();
+        let q = orthonormal(a.clone(), m, n, &Threads::alone());
+        assert!(q == orthonormal(a, m, n, &Threads::new(3)));
+        for i in 0..n {
+            for j in 0..=i {
+                let product: f64 = (0..m).map(|k| q[k * n + i] * q[k * n + j]).sum();
+                assert!((product - f64::from(i == j)).abs() < 1e-13, "columns {i} and {j}: {product:e}");
+            }
+        }
+    }
 }

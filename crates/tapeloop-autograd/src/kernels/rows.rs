@@ -41,10 +41,9 @@ impl Combine for Larger {
     }
 }
 
-/// The largest element if it is finite, else 0: what exponents are shifted by.
-fn shift<T: Element>(x: &[T]) -> T {
-    let largest = reduce::fold(x, -T::INFINITY, Larger);
-    if largest.is_finite() { largest } else { T::ZERO }
+/// The largest element, which is what exponents are shifted by. If it is infinite, all shares are NaN.
+fn largest<T: Element>(x: &[T]) -> T {
+    reduce::fold(x, -T::INFINITY, Larger)
 }
 
 struct ExpOfDifference<'a, T> {
@@ -75,22 +74,23 @@ fn sum_exp<T: Element>(x: &[T], shift: T) -> T {
     T::from_f64(x.chunks(BLOCK).map(part).sum())
 }
 
-/// ln Σ eˣ
+/// ln Σ eˣ, which is infinite where the largest element is.
 pub(crate) fn logsumexp<T: Element>(x: &[T]) -> T {
-    let shift = shift(x);
+    let largest = largest(x);
+    let shift = if largest.is_finite() { largest } else { T::ZERO };
     shift + sum_exp(x, shift).ln()
 }
 
 /// eˣ / Σ eˣ
 pub(crate) fn softmax<T: Element>(x: &[T], out: &mut [T]) {
-    with_simd(ExpOfDifference { x, shift: shift(x), out });
+    with_simd(ExpOfDifference { x, shift: largest(x), out });
     let sum = reduce::sum(out);
     out.iter_mut().for_each(|y| *y = *y / sum);
 }
 
 /// x − ln Σ eˣ
 pub(crate) fn log_softmax<T: Element>(x: &[T], out: &mut [T]) {
-    let shift = shift(x);
+    let shift = largest(x);
     let log_sum = sum_exp(x, shift).ln();
     // Subtracted one after the other: the shift may be large where the logarithm is small.
     out.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - shift) - log_sum);

@@ -85,6 +85,11 @@ impl<T: Element> Tensor<T> {
         Self::full(shape, T::ONE)
     }
 
+    /// One value everywhere, in this tensor's shape.
+    pub fn full_like(&self, value: T) -> Self {
+        Self::full(&self.shape, value)
+    }
+
     /// Zeros of this tensor's shape.
     pub fn zeros_like(&self) -> Self {
         Self::zeros(&self.shape)

@@ -1,40 +1,39 @@
-//! Tensors as text, laid out like NumPy's.
+//! Tensors as text, the way NumPy prints arrays.
 
+use std::any::Any;
 use std::fmt;
+use std::num::ParseFloatError;
+use std::str::FromStr;
 
 use super::Tensor;
-use crate::element::Item;
+use crate::element::{Element, Item};
 
 /// More elements than this are abbreviated to the first and last [`EDGE`] along each axis.
 const THRESHOLD: usize = 1000;
 const EDGE: usize = 3;
+/// Longer lines are broken between elements.
+const LINE: usize = 75;
+/// Decimals at most.
+const DECIMALS: usize = 8;
 
 impl<T: Item> fmt::Display for Tensor<T> {
-    /// Nested brackets with aligned columns; `{:.3}` sets the number of decimals.
+    /// As NumPy's `print`: nested brackets, decimal points below each other, at most 8 decimals, one form with or without
+    /// exponents for all. `{:.3}` sets the number of decimals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.size() == 0 {
+            return f.write_str("[]");
+        }
         let shorten = self.size() > THRESHOLD;
-        let mut cells = Vec::new();
-        self.cells(shorten, &mut |x| cells.push(text(x, f.precision())));
-        let width = cells.iter().map(String::len).max().unwrap_or(0);
-        let mut cells = cells.into_iter();
-        self.brackets(f, 1, shorten, width, &mut cells)
+        let mut shown = Vec::new();
+        self.visit_shown(shorten, &mut |x| shown.push(x));
+        let mut words = words(shown, f.precision(), self.rank() == 0);
+        let width = words.iter().map(String::len).max().unwrap_or(0);
+        words.iter_mut().for_each(|word| *word = format!("{word:>width$}"));
+        f.write_str(&brackets(&self.shape, 1, LINE, shorten, &mut words.into_iter()))
     }
 }
 
-/// A number at full precision with trailing zeros removed, as `1.` and `0.25`.
-fn text<T: Item>(x: T, precision: Option<usize>) -> String {
-    let plain = match precision {
-        Some(digits) => format!("{x:.digits$}"),
-        None => format!("{x}"),
-    };
-    let float = T::NAME.starts_with("float");
-    if float && precision.is_none() && plain.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-        format!("{plain}.")
-    } else {
-        plain
-    }
-}
-
+/// The places of an axis that are shown, `None` for those left out.
 fn shown(n: usize, shorten: bool) -> impl Iterator<Item = Option<usize>> {
     let cut = shorten && n > 2 * EDGE;
     let (head, tail) = if cut { (EDGE, n - EDGE) } else { (n, n) };
@@ -42,56 +41,209 @@ fn shown(n: usize, shorten: bool) -> impl Iterator<Item = Option<usize>> {
 }
 
 impl<T: Item> Tensor<T> {
-    fn cells(&self, shorten: bool, visit: &mut impl FnMut(T)) {
+    fn visit_shown(&self, shorten: bool, visit: &mut impl FnMut(T)) {
         match self.shape.first() {
             None => visit(self.item()),
-            Some(&n) => {
-                shown(n, shorten).flatten().for_each(|i| self.select(0, i).cells(shorten, visit));
-            }
+            Some(&n) => shown(n, shorten).flatten().for_each(|i| self.select(0, i).visit_shown(shorten, visit)),
         }
     }
+}
 
-    fn brackets(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        depth: usize,
-        shorten: bool,
-        width: usize,
-        cells: &mut impl Iterator<Item = String>,
-    ) -> fmt::Result {
-        let Some(&n) = self.shape.first() else {
-            return write!(f, "{:>width$}", cells.next().unwrap_or_default());
+/// The words of a tensor of this shape in brackets, lines beginning at `indent` and not longer than `width`.
+fn brackets(
+    shape: &[usize],
+    indent: usize,
+    width: usize,
+    shorten: bool,
+    words: &mut impl Iterator<Item = String>,
+) -> String {
+    let Some((&n, inner)) = shape.split_first() else {
+        return words.next().unwrap_or_default();
+    };
+    let (mut text, mut column) = ("[".to_string(), indent);
+    for (k, place) in shown(n, shorten).enumerate() {
+        let part = match place {
+            Some(_) => brackets(inner, indent + 1, width - 1, shorten, words),
+            None => "...".to_string(),
         };
-        write!(f, "[")?;
-        for (k, index) in shown(n, shorten).enumerate() {
-            if k > 0 {
-                if self.rank() == 1 {
-                    write!(f, " ")?;
-                } else {
-                    write!(f, "{}{}", "\n".repeat(self.rank() - 1), " ".repeat(depth))?;
-                }
+        let next_line = if inner.is_empty() {
+            // A bracket may follow.
+            let full = column + part.len() > width - 1 && column > indent;
+            if k > 0 && !full {
+                text.push(' ');
             }
-            match index {
-                Some(i) => self.select(0, i).brackets(f, depth + 1, shorten, width, cells)?,
-                None => write!(f, "...")?,
-            }
+            usize::from(full)
+        } else if k > 0 {
+            inner.len()
+        } else {
+            0
+        };
+        if next_line > 0 {
+            text.truncate(text.trim_end_matches(' ').len());
+            text += &"\n".repeat(next_line);
+            text += &" ".repeat(indent);
+            column = indent;
         }
-        write!(f, "]")
+        text += &part;
+        column += part.len() + 1;
     }
+    text.push(']');
+    text
+}
+
+/// Every element as text, still of different widths.
+fn words<T: Item>(x: Vec<T>, decimals: Option<usize>, scalar: bool) -> Vec<String> {
+    let any: &dyn Any = &x;
+    if let Some(x) = any.downcast_ref::<Vec<f32>>() {
+        return floats(x, decimals, scalar);
+    }
+    if let Some(x) = any.downcast_ref::<Vec<f64>>() {
+        return floats(x, decimals, scalar);
+    }
+    if let Some(x) = any.downcast_ref::<Vec<bool>>() {
+        let word = |&x: &bool| if x { "True" } else { "False" };
+        // As wide as if one were false.
+        let width = if scalar { 0 } else { "False".len() };
+        return x.iter().map(|x| format!("{:>width$}", word(x))).collect();
+    }
+    x.iter().map(T::to_string).collect()
+}
+
+/// A finite number: what is before the point, behind it, and the exponent with its sign.
+struct Parts {
+    whole: String,
+    fraction: String,
+    exponent: String,
+}
+
+impl Parts {
+    /// The fewest digits that tell the number from others of its type, but not more decimals than `most`; or exactly
+    /// that many if `fixed`.
+    fn of<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(
+        x: T,
+        scientific: bool,
+        most: usize,
+        fixed: bool,
+    ) -> Self {
+        let text = |decimals: Option<usize>| match (scientific, decimals) {
+            (true, None) => format!("{x:e}"),
+            (true, Some(n)) => format!("{x:.n$e}"),
+            (false, None) => format!("{x}"),
+            (false, Some(n)) => format!("{x:.n$}"),
+        };
+        let split = |text: &str| {
+            let (number, exponent) = text.split_once('e').unwrap_or((text, ""));
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+            let exponent = exponent.parse().map(|e: i32| format!("{e:+03}")).unwrap_or_default();
+            Self { whole: whole.into(), fraction: fraction.into(), exponent }
+        };
+        let parts = split(&text(None));
+        if !fixed && parts.fraction.len() <= most {
+            // Of two shortest ones at equal distance the even one, if it is no other number.
+            let even = text(Some(parts.fraction.len()));
+            return if even.parse() == Ok(x) { split(&even) } else { parts };
+        }
+        let parts = split(&text(Some(most)));
+        let kept = if fixed { parts.fraction.len() } else { parts.fraction.trim_end_matches('0').len() };
+        Self { fraction: parts.fraction[..kept].into(), ..parts }
+    }
+}
+
+fn floats<T: Element + fmt::LowerExp + FromStr<Err = ParseFloatError>>(
+    x: &[T],
+    decimals: Option<usize>,
+    scalar: bool,
+) -> Vec<String> {
+    let sizes = || x.iter().filter(|&&x| x.is_finite() && x != T::ZERO).map(|x| x.abs());
+    let largest = sizes().fold(T::ZERO, T::maximum);
+    let smallest = sizes().fold(T::INFINITY, T::minimum);
+    // Of single precision 6 digits are sure; more in front of the point would look like knowledge (NumPy 2.3 and later).
+    let high = match (T::NAME == f32::NAME, scalar) {
+        (true, _) => 1e6,
+        (false, true) => 1e16,
+        (false, false) => 1e8,
+    };
+    // NumPy compares a single number in double precision, an array's in its own.
+    let scientific = if scalar {
+        decimals.is_none() && (smallest.to_f64() < 1e-4 || largest.to_f64() >= high)
+    } else {
+        let wide = largest / smallest > T::from_f64(1e3);
+        wide || smallest < T::from_f64(1e-4) || largest >= T::from_f64(high)
+    };
+    // A single number keeps all its digits.
+    let most = decimals.unwrap_or(if scalar { usize::from(u8::MAX) } else { DECIMALS });
+    let all = |most, fixed| -> Vec<Option<Parts>> {
+        x.iter().map(|&x| x.is_finite().then(|| Parts::of(x, scientific, most, fixed))).collect()
+    };
+    let longest =
+        |parts: &[Option<Parts>], length: fn(&Parts) -> usize| parts.iter().flatten().map(length).max().unwrap_or(0);
+    let mut parts = all(most, decimals.is_some());
+    let fraction_width = longest(&parts, |parts| parts.fraction.len());
+    if scientific && !scalar {
+        // Exponents stand below each other: every number gets as many true digits as the longest needs.
+        parts = all(fraction_width, true);
+    }
+    let exponent_width = longest(&parts, |parts| parts.exponent.len());
+    let word = |(x, parts): (&T, &Option<Parts>)| {
+        let Some(Parts { whole, fraction, exponent }) = parts else {
+            return if x.is_nan() { "nan".to_string() } else { x.to_string() };
+        };
+        let point = match (scalar, fraction.is_empty()) {
+            (true, true) if scientific || decimals.is_some() => "",
+            (true, true) => ".0",
+            _ => ".",
+        };
+        if scientific {
+            let digits = exponent_width - 1;
+            let (sign, power) = exponent.split_at(1);
+            format!("{whole}{point}{fraction}e{sign}{power:0>digits$}")
+        } else {
+            format!("{whole}{point}{fraction:<fraction_width$}")
+        }
+    };
+    x.iter().zip(&parts).map(word).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// One array a line, made by `display.py` beside it: type, shape, elements, decimals or −, and what NumPy prints.
+    const CASES: &str = include_str!("display.txt");
+
+    fn check<T: Item>(fields: &[&str], parse: impl Fn(&str) -> T) {
+        let shape: Vec<usize> = fields[1].split_terminator(',').map(|n| n.parse().unwrap()).collect();
+        let size = shape.iter().product();
+        let listed: Vec<T> = fields[2].split_terminator(' ').map(parse).collect();
+        // Few elements for a large shape are repeated.
+        let x = Tensor::from_vec(shape, listed.iter().copied().cycle().take(size).collect());
+        let text = match fields[3] {
+            "-" => x.to_string(),
+            decimals => format!("{x:.*}", decimals.parse::<usize>().unwrap()),
+        };
+        assert_eq!(text, fields[4].replace('|', "\n"), "{fields:?}");
+    }
+
     #[test]
-    fn like_numpy() {
-        assert_eq!(Tensor::from([[1.0f32, 2.5], [-3.0, 4.0]]).to_string(), "[[ 1. 2.5]\n [-3.  4.]]");
-        assert_eq!(Tensor::from([true, false]).to_string(), "[ true false]");
-        assert_eq!(Tensor::scalar(3i64).to_string(), "3");
-        assert_eq!(Tensor::<f32>::zeros([0]).to_string(), "[]");
-        assert_eq!(format!("{:.2}", Tensor::from([0.5f64, 1.0])), "[0.50 1.00]");
-        assert_eq!(Tensor::<f32>::zeros([2, 1, 2]).to_string(), "[[[0. 0.]]\n\n [[0. 0.]]]");
-        assert_eq!(Tensor::<f32>::arange(0.0, 2000.0, 1.0).to_string(), "[   0.    1.    2. ... 1997. 1998. 1999.]");
+    fn as_numpy_prints_it() {
+        let mut cases = 0;
+        for line in CASES.lines() {
+            let fields: Vec<&str> = line.split('\t').collect();
+            match fields[0] {
+                "float32" => check::<f32>(&fields, |x| x.parse().unwrap()),
+                "float64" => check::<f64>(&fields, |x| x.parse().unwrap()),
+                "int64" => check::<i64>(&fields, |x| x.parse().unwrap()),
+                "bool" => check::<bool>(&fields, |x| x == "1"),
+                other => panic!("{other}"),
+            }
+            cases += 1;
+        }
+        assert!(cases > 60, "{cases}");
+    }
+
+    #[test]
+    fn decimals_of_a_single_number() {
+        assert_eq!(format!("{:.2}", Tensor::scalar(0.5f32)), "0.50");
+        assert_eq!(format!("{:.0}", Tensor::scalar(2.0f64)), "2");
     }
 }

@@ -14,21 +14,26 @@ fn compare<T: Item>(a: &T, b: &T) -> Ordering {
 }
 
 impl<T: Item> Tensor<T> {
-    /// `f` of every row along `axis`, which becomes as long as what `f` appends.
+    /// `f` of every row along `axis`, which appends one index, or one for every place if not `one`.
     #[track_caller]
-    fn rows_to_indices(&self, op: &'static str, axis: isize, f: impl Fn(&[T], &mut Vec<i64>)) -> Tensor<i64> {
+    fn rows_to_indices(
+        &self,
+        op: &'static str,
+        axis: isize,
+        one: bool,
+        f: impl Fn(&[T], &mut Vec<i64>),
+    ) -> Tensor<i64> {
         if self.rank() == 0 {
-            return self.reshape(&[1]).rows_to_indices(op, axis, f);
+            return self.reshape(&[1]).rows_to_indices(op, axis, one, f);
         }
         let axis = rule::axis(op, &self.shape, axis).unwrap_or_else(|error| panic!("{error}"));
         let n = self.shape[axis];
+        assert!(n > 0 || !one, "{op}: axis {axis} of shape {} is empty", self.shape);
         let order: Vec<usize> = (0..self.rank()).filter(|&a| a != axis).chain([axis]).collect();
         let rows = self.permuted(&order).to_vec();
         let mut indices = Vec::new();
         rows.chunks(n.max(1)).for_each(|row| f(row, &mut indices));
-        let lines = self.size().checked_div(n).unwrap_or(0);
-        let length = indices.len().checked_div(lines).unwrap_or(0);
-        let shape = self.permuted(&order).shape.with(axis.max(self.rank() - 1), length);
+        let shape = self.permuted(&order).shape.with(self.rank() - 1, if one { 1 } else { n });
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(place, &axis)| back[axis] = place);
         Tensor::from_vec(shape, indices).permuted(&back).contiguous()
@@ -65,7 +70,7 @@ impl<T: Item> Tensor<T> {
 
     #[track_caller]
     fn extreme_index(&self, op: &'static str, axis: isize, keepdims: bool, wanted: Ordering) -> Tensor<i64> {
-        let indices = self.rows_to_indices(op, axis, |row, out| {
+        let indices = self.rows_to_indices(op, axis, true, |row, out| {
             let best = row.iter().enumerate().reduce(|best, next| {
                 let better = match (best.1.partial_cmp(best.1), next.1.partial_cmp(next.1)) {
                     (None, _) => false,
@@ -76,7 +81,6 @@ impl<T: Item> Tensor<T> {
             });
             out.extend(best.map(|(at, _)| at as i64));
         });
-        assert!(self.size() > 0, "{op}: shape {} has no elements", self.shape);
         if keepdims && self.rank() > 0 {
             return indices;
         }
@@ -99,7 +103,7 @@ impl<T: Item> Tensor<T> {
     /// If the axis does not exist.
     #[track_caller]
     pub fn argsort(&self, axis: isize, descending: bool) -> Tensor<i64> {
-        let indices = self.rows_to_indices("argsort", axis, |row, out| {
+        let indices = self.rows_to_indices("argsort", axis, false, |row, out| {
             let mut order: Vec<usize> = (0..row.len()).collect();
             order.sort_by(|&i, &j| {
                 let rising = compare(&row[i], &row[j]);
@@ -110,10 +114,22 @@ impl<T: Item> Tensor<T> {
         Tensor::from_vec(&self.shape, indices.to_vec())
     }
 
+    /// Where the median along an axis is, the lower one of two; NaN if there is one. The axis stays, with length 1.
+    #[track_caller]
+    pub(crate) fn median_index(&self, axis: isize) -> Tensor<i64> {
+        self.rows_to_indices("median", axis, true, |row, out| {
+            let mut order: Vec<usize> = (0..row.len()).collect();
+            order.sort_by(|&i, &j| compare(&row[i], &row[j]));
+            let last = order[row.len() - 1];
+            let nan = row[last].partial_cmp(&row[last]).is_none();
+            out.push(if nan { last } else { order[(row.len() - 1) / 2] } as i64);
+        })
+    }
+
     /// Where the largest (or smallest) element up to each place of an axis is, the last of equal ones.
     #[track_caller]
     pub(crate) fn running_extreme(&self, op: &'static str, axis: isize, wanted: Ordering) -> Tensor<i64> {
-        let indices = self.rows_to_indices(op, axis, |row, out| {
+        let indices = self.rows_to_indices(op, axis, false, |row, out| {
             let mut best = 0;
             for (i, x) in row.iter().enumerate() {
                 let nan = |x: &T| x.partial_cmp(x).is_none();

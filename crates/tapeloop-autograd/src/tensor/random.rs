@@ -67,6 +67,9 @@ impl Rng {
     }
 }
 
+/// Draws after which the start of a range is taken.
+const TRIES: usize = 64;
+
 impl<T: Element> Tensor<T> {
     /// Independent draws of `f`, in row-major order.
     #[track_caller]
@@ -77,22 +80,27 @@ impl<T: Element> Tensor<T> {
     /// Uniform in [low, high); `low` where no other number lies between.
     ///
     /// # Panics
-    /// If `low` or `high` is NaN.
+    /// If `low` or `high` is not finite.
     #[track_caller]
     pub fn uniform(shape: impl Into<Shape>, low: f64, high: f64, rng: &mut Rng) -> Self {
-        assert!(!low.is_nan() && !high.is_nan(), "uniform: {low} to {high} is no range");
+        assert!(low.is_finite() && high.is_finite(), "uniform: {low} to {high} is no range");
         let (start, end) = (T::from_f64(low), T::from_f64(high));
         if start == end {
             return Self::full(shape, start);
         }
+        let width = high - low;
         Self::from_fn(shape, |_| {
-            loop {
-                let x = T::from_f64(low + (high - low) * rng.uniform());
-                // Rounding to `f32` may reach the end, which does not belong.
+            // Rounding may reach the end, which does not belong. Nearly always the second draw is inside; an end may
+            // also be so close that none is.
+            for _ in 0..TRIES {
+                let u = rng.uniform();
+                let x = if width.is_finite() { low + width * u } else { low * (1.0 - u) + high * u };
+                let x = T::from_f64(x);
                 if x < end || low >= high {
                     return x;
                 }
             }
+            start
         })
     }
 
@@ -110,5 +118,22 @@ impl<T: Element> Tensor<T> {
     pub fn bernoulli(shape: impl Into<Shape>, p: f64, rng: &mut Rng) -> Self {
         assert!((0.0..=1.0).contains(&p), "bernoulli: {p} is no probability");
         Self::drawn(shape, || if rng.uniform() < p { 1.0 } else { 0.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_without_numbers_between_and_too_wide_ones_end() {
+        let mut rng = Rng::new(1);
+        let wide = Tensor::<f64>::uniform([100], -f64::MAX, f64::MAX, &mut rng);
+        assert!(wide.all_finite() && wide.to_vec().iter().any(|&x| x < 0.0) && wide.to_vec().iter().any(|&x| x > 0.0));
+        // Half a place above 1: nearly every number between rounds to the end.
+        let (place, one) = (f64::from(f32::EPSILON), 1.0);
+        let low = one + 0.5 * place - 1e-15;
+        assert_eq!(Tensor::<f32>::uniform([10], low, one + place, &mut rng).to_vec(), [1.0; 10]);
+        assert_eq!(Tensor::<f32>::uniform([3], 2.0, 2.0, &mut rng).to_vec(), [2.0; 3]);
     }
 }

@@ -18,8 +18,13 @@ pub struct Ctc {
     pub zero_infinity: bool,
 }
 
-/// −ln p(target), summed over all ways to write it in `input_lengths` steps, from log-probabilities (time, batch,
+/// −ln p(target), p summed over all ways to write it in `input_lengths` steps, from log-probabilities (time, batch,
 /// classes). Targets are (batch, longest), or all of them one after the other.
+///
+/// The gradient is that of this formula in its log-probabilities: minus the share of paths that write a class at a step.
+/// PyTorch's `ctc_loss` gives the probability minus that share instead, which takes the `log_softmax` before it for
+/// granted; behind a `log_softmax` both give the same gradient of the logits. A target that cannot be reached costs ∞ and
+/// has gradient 0 (in PyTorch NaN), unless `zero_infinity` makes its cost 0 as well.
 ///
 /// ```
 /// use tapeloop_autograd::{Tape, Tensor, losses::{Ctc, ctc}};

@@ -150,17 +150,58 @@ pub fn pairwise_distance<'t, T: Element>(a: Var<'t, T>, b: Var<'t, T>, p: f64, e
 /// If the shapes do not broadcast.
 #[track_caller]
 pub fn triplet_margin<'t, T: Element>(
-    [anchor, positive, negative]: [Var<'t, T>; 3],
+    triplet: [Var<'t, T>; 3],
     margin: f64,
     p: f64,
     swap: bool,
     reduction: Reduction,
 ) -> Var<'t, T> {
-    let _line = anchor.tape().called();
-    let distance = |a, b| pairwise_distance(a, b, p, 1e-6);
-    let far = distance(anchor, negative);
-    let far = if swap { far.minimum(distance(positive, negative)) } else { far };
-    reduction.of((distance(anchor, positive) - far + margin).relu())
+    TripletMargin { margin, p, swap, reduction, ..TripletMargin::default() }.of(triplet)
+}
+
+/// Options of [`triplet_margin`], and the ε of its distances.
+///
+/// ```
+/// use tapeloop_autograd::{Tape, Tensor, losses::TripletMargin};
+/// let tape = Tape::new();
+/// let a = tape.leaf(Tensor::from([[0.0f32]]));
+/// let loss = TripletMargin { epsilon: 0.0, ..Default::default() };
+/// assert_eq!(loss.of([a, a + 2.0, a - 1.0]).item(), 2.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TripletMargin {
+    /// How much farther the negative should be than the positive.
+    pub margin: f64,
+    /// The norm of the distances.
+    pub p: f64,
+    /// Whether the negative's distance is the smaller one of those to anchor and positive.
+    pub swap: bool,
+    /// What is added to every difference.
+    pub epsilon: f64,
+    /// How the terms come together.
+    pub reduction: Reduction,
+}
+
+impl Default for TripletMargin {
+    fn default() -> Self {
+        Self { margin: 1.0, p: 2.0, swap: false, epsilon: 1e-6, reduction: Reduction::Mean }
+    }
+}
+
+impl TripletMargin {
+    /// The loss of an anchor, a positive and a negative.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn of<'t, T: Element>(&self, [anchor, positive, negative]: [Var<'t, T>; 3]) -> Var<'t, T> {
+        let near = pairwise_distance(anchor, positive, self.p, self.epsilon);
+        let mut far = pairwise_distance(anchor, negative, self.p, self.epsilon);
+        if self.swap {
+            far = far.minimum(pairwise_distance(positive, negative, self.p, self.epsilon));
+        }
+        self.reduction.of((near - far + self.margin).relu())
+    }
 }
 
 pub(super) fn examples<T: Element>() -> Vec<Example<T>> {

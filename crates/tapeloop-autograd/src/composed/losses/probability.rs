@@ -134,15 +134,54 @@ pub fn poisson_nll<'t, T: Element>(
     full: bool,
     reduction: Reduction,
 ) -> Var<'t, T> {
-    let target = target.on(x.tape());
-    let mut terms = if log_input { x.exp() - target * x } else { x - target * (x + 1e-8).ln() };
-    if full {
-        let many = target.gt(1.0);
-        let safe = many.if_else(target, 1.0);
-        let stirling = safe * safe.ln() - safe + (safe * std::f64::consts::TAU).ln() * 0.5;
-        terms = terms + many.if_else(stirling, 0.0);
+    PoissonNll { log_input, full, reduction, ..PoissonNll::default() }.of(x, target)
+}
+
+/// Options of [`poisson_nll`], and what it adds to rates.
+///
+/// ```
+/// use tapeloop_autograd::{Tape, Tensor, losses::PoissonNll};
+/// let tape = Tape::new();
+/// let x = tape.leaf(Tensor::from([0.0f32]));
+/// let loss = PoissonNll { log_input: false, epsilon: 1.0, ..Default::default() };
+/// assert_eq!(loss.of(x, 2.0).item(), 0.0);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PoissonNll {
+    /// Whether the prediction is the logarithm of the rate.
+    pub log_input: bool,
+    /// Whether Stirling's formula for ln t! is added where t > 1.
+    pub full: bool,
+    /// What is added to a rate before its logarithm is taken.
+    pub epsilon: f64,
+    /// How the terms come together.
+    pub reduction: Reduction,
+}
+
+impl Default for PoissonNll {
+    fn default() -> Self {
+        Self { log_input: true, full: false, epsilon: 1e-8, reduction: Reduction::Mean }
     }
-    reduction.of(terms)
+}
+
+impl PoissonNll {
+    /// The loss.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast.
+    #[track_caller]
+    pub fn of<'t, T: Element>(&self, x: Var<'t, T>, target: impl Operand<'t, T>) -> Var<'t, T> {
+        let target = target.on(x.tape());
+        let mut terms =
+            if self.log_input { x.exp() - target * x } else { x - target * (x + self.epsilon).ln() };
+        if self.full {
+            let many = target.gt(1.0);
+            let safe = many.if_else(target, 1.0);
+            let stirling = safe * safe.ln() - safe + (safe * std::f64::consts::TAU).ln() * 0.5;
+            terms = terms + many.if_else(stirling, 0.0);
+        }
+        self.reduction.of(terms)
+    }
 }
 
 /// The negative log-likelihood of a normal distribution: ½ (ln v + (y − t)² / v), with variances v not below

@@ -1,4 +1,4 @@
-//! y = clamp(x/6 + ½, 0, 1);  dy/dx = 1/6 inside −3..3, else 0
+//! y = min(max(x + 3, 0), 6) / 6;  dy/dx = 1/6 inside −3..3, else 0
 
 use super::super::pointwise::{Pointwise, pointwise};
 use crate::element::Element;
@@ -11,7 +11,8 @@ pub(crate) struct HardSigmoid;
 impl Pointwise<1> for HardSigmoid {
     #[inline(always)]
     fn call<T: Element>(self, [x]: [T; 1]) -> T {
-        (x.mul_add(T::from_f64(1.0 / 6.0), T::from_f64(0.5))).maximum(T::ZERO).minimum(T::ONE)
+        // In this order 0 at −3 and 1 at 3, exactly.
+        (x + T::from_f64(3.0)).maximum(T::ZERO).minimum(T::from_f64(6.0)) * T::from_f64(1.0 / 6.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! y = the angle of the point (b, a);  ∂y/∂a = b/(a² + b²),  ∂y/∂b = −a/(a² + b²)
+//! y = the angle of the point (b, a);  ∂y/∂a = b/(a² + b²),  ∂y/∂b = −a/(a² + b²), both 0 at the origin
 
 use super::super::pointwise::{Pointwise, pointwise};
 use crate::element::Element;
@@ -19,14 +19,17 @@ impl<T: Element> Op<T> for Atan2 {
     pointwise!("atan2");
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let (a, b) = (back.input(0), back.input(1));
-        let r = a.square() + b.square();
+        let square = a.square() + b.square();
+        // At the origin 0/1 instead of 0/0.
+        let r = square + square.eq(0.0);
         back.give(0, |g| g * (b / r));
         back.give(1, |g| -g * (a / r));
     }
 }
 
 impl<'t, T: Element> Var<'t, T> {
-    /// The angle of the point (`other`, `self`) in radians, in −π..π, element by element.
+    /// The angle of the point (`other`, `self`) in radians, in −π..π, element by element. At the origin the
+    /// derivatives are 0.
     ///
     /// ```
     /// use tapeloop_autograd::{Tape, Tensor};

@@ -1,4 +1,4 @@
-//! y = ln(eᵃ + eᵇ);  ∂y/∂a = e^(a − y),  ∂y/∂b = e^(b − y)
+//! y = ln(eᵃ + eᵇ);  ∂y/∂a = σ(a − b),  ∂y/∂b = σ(b − a), both 0 where a = b = −∞
 
 use super::super::pointwise::{Pointwise, pointwise};
 use crate::element::Element;
@@ -22,16 +22,17 @@ impl Pointwise<2> for Logaddexp {
 impl<T: Element> Op<T> for Logaddexp {
     pointwise!("logaddexp");
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
-        // −∞ from two −∞ gets no gradient, instead of NaN.
-        let y = back.output().maximum(-f64::from(f32::MAX));
         let (a, b) = (back.input(0), back.input(1));
-        back.give(0, |g| g * (a - y).exp());
-        back.give(1, |g| g * (b - y).exp());
+        // −∞ from two −∞ gets no gradient, instead of NaN: σ(−∞ − 0) = 0.
+        let neither = back.output().eq(f64::NEG_INFINITY);
+        back.give(0, |g| g * (a - neither.if_else(0.0, b)).sigmoid());
+        back.give(1, |g| g * (b - neither.if_else(0.0, a)).sigmoid());
     }
 }
 
 impl<'t, T: Element> Var<'t, T> {
-    /// ln(eᵃ + eᵇ), element by element, without overflow. Of two −∞ it is −∞, and no gradient flows.
+    /// ln(eᵃ + eᵇ), element by element, without overflow. Of two −∞ it is −∞, and the gradient
+    /// is 0, where PyTorch's is NaN: sums of probabilities that begin with impossible ones can be learned.
     ///
     /// ```
     /// use tapeloop_autograd::{Tape, Tensor};

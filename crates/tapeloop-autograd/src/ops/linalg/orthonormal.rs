@@ -23,7 +23,8 @@ impl<T: Element> Op<T> for Orthonormal {
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         let Some((&[m, n], batch)) = run.shape.matrix_and_batch() else { unreachable!("the shape rule saw to it") };
         let batch: Shape = batch.into();
-        run.matrices(&batch, [inputs[0]], |[a]| matrix::orthonormal(&a, m, n))
+        let threads = run.threads;
+        run.matrices(&batch, [inputs[0]], |[a]| matrix::orthonormal(a, m, n, threads))
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let (a, q) = (back.input(0), back.output());

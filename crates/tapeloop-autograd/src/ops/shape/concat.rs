@@ -152,22 +152,15 @@ impl<'t, T: Element> Join<'t, T> {
     /// What is left, from the last parts to the first.
     #[track_caller]
     fn finish(mut self) -> Var<'t, T> {
-        for level in 0..self.levels.len() - 1 {
+        // A level that is full passes its own group on: there may be one more level than before.
+        let mut level = 0;
+        while level + 1 < self.levels.len() || self.levels[level].len() > 1 {
             let group = std::mem::take(&mut self.levels[level]);
             let joined = self.joined(&group);
-            self.push(level + 1, joined);
+            level += 1;
+            self.push(level, joined);
         }
-        let mut top = self.levels.len() - 1;
-        while self.levels[top].len() > 1 {
-            let group = std::mem::take(&mut self.levels[top]);
-            let joined = self.joined(&group);
-            top += 1;
-            if self.levels.len() == top {
-                self.levels.push(SmallVec::new());
-            }
-            self.levels[top].push(joined);
-        }
-        self.levels[top][0]
+        self.levels[level][0]
     }
 }
 

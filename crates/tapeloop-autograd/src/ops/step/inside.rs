@@ -14,7 +14,8 @@ pub(crate) struct Inside {
 impl Pointwise<1> for Inside {
     #[inline(always)]
     fn call<T: Element>(self, [x]: [T; 1]) -> T {
-        if x > T::from_f64(self.low) && x < T::from_f64(self.high) { T::ONE } else { T::ZERO }
+        let below = x < T::from_f64(self.high) || (self.high == f64::INFINITY && x == T::INFINITY);
+        if x > T::from_f64(self.low) && below { T::ONE } else { T::ZERO }
     }
 }
 
@@ -24,7 +25,8 @@ impl<T: Element> Op<T> for Inside {
 }
 
 impl<T: Element> Var<'_, T> {
-    /// 1 where x lies between `low` and `high`, both excluded, else 0. No gradient flows through it.
+    /// 1 where x lies between `low` and `high`, both excluded, else 0; a `high` of ∞ excludes
+    /// nothing. No gradient flows through it.
     ///
     /// ```
     /// use tapeloop_autograd::{Tape, Tensor};
