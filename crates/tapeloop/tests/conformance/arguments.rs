@@ -166,6 +166,14 @@ impl<'t, T: Element> Arguments<'t, T> {
     }
 
     pub fn reduction(&self, place: usize) -> Result<Reduction> {
+        // What PyTorch had before `reduction`.
+        let (average, reduce) = (self.get(KEYWORD, "size_average"), self.get(KEYWORD, "reduce"));
+        match (reduce, average) {
+            (Value::None, Value::None) => {}
+            (Value::Truth(false), _) => return Ok(Reduction::None),
+            (_, Value::Truth(false)) => return Ok(Reduction::Sum),
+            _ => return Ok(Reduction::Mean),
+        }
         match self.text(place, "reduction", "mean")?.as_str() {
             "mean" => Ok(Reduction::Mean),
             "sum" => Ok(Reduction::Sum),

@@ -154,7 +154,7 @@ impl<'t, T: Element> Reader<'t, T> {
     /// One expression, or several with commas between.
     fn tuple(&mut self) -> Result<Value<'t, T>> {
         let starred = self.peek("*");
-        let mut items = self.item(&[")"])?;
+        let mut items = self.item()?;
         if !self.peek(",") && !starred {
             return items.pop().ok_or_else(|| "an empty expression".into());
         }
@@ -162,20 +162,23 @@ impl<'t, T: Element> Reader<'t, T> {
             if self.at == self.tokens.len() || self.peek(")") || self.peek("]") {
                 break;
             }
-            items.extend(self.item(&[")"])?);
+            items.extend(self.item()?);
         }
         Ok(Value::List(items))
     }
 
     /// An element of a list: one expression, what `*` unpacks, or what a comprehension gives.
-    fn item(&mut self, ends: &[&str]) -> Result<Vec<Value<'t, T>>> {
+    fn item(&mut self) -> Result<Vec<Value<'t, T>>> {
         if self.take("*") {
             return match self.expression()? {
                 Value::List(items) => Ok(items),
                 other => Err(format!("{} cannot be unpacked", other.describe())),
             };
         }
-        let Some(place) = self.comprehension(ends) else { return Ok(vec![self.expression()?]) };
+        let place = self.end();
+        if !matches!(self.tokens.get(place), Some(Token::Name(_))) {
+            return Ok(vec![self.expression()?]);
+        }
         let start = self.at;
         self.at = place + 1;
         let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
@@ -205,36 +208,59 @@ impl<'t, T: Element> Reader<'t, T> {
         Ok(values)
     }
 
-    /// Where the `for` of a comprehension is that begins here.
-    fn comprehension(&self, ends: &[&str]) -> Option<usize> {
-        let mut depth = 0;
-        for (place, token) in self.tokens.iter().enumerate().skip(self.at) {
-            match token {
-                Token::Sign("(" | "[") => depth += 1,
-                Token::Sign(sign) if depth == 0 && (ends.contains(sign) || *sign == ",") => return None,
-                Token::Sign(")" | "]") => depth -= 1,
-                Token::Name(name) if depth == 0 && name == "for" => return Some(place),
-                _ => {}
-            }
-        }
-        None
-    }
-
     /// `a if condition else b`.
     fn expression(&mut self) -> Result<Value<'t, T>> {
         if matches!(self.tokens.get(self.at), Some(Token::Name(name)) if name == "lambda") {
             return Err("lambda is not supported".into());
         }
-        let value = self.disjunction()?;
-        if !self.word("if") {
-            return Ok(value);
-        }
+        let start = self.at;
+        let Some(place) = self.ahead("if") else { return self.disjunction() };
+        self.at = place + 1;
         let condition = self.disjunction()?.truth()?;
         if !self.word("else") {
             return Err("`if` without `else`".into());
         }
-        let other = self.expression()?;
-        Ok(if condition { value } else { other })
+        if !condition {
+            return self.expression();
+        }
+        let behind = self.at;
+        self.at = start;
+        let value = self.disjunction()?;
+        // What is not chosen is not evaluated.
+        self.at = behind;
+        self.at = self.end();
+        Ok(value)
+    }
+
+    /// Where this word is in the expression that begins here.
+    fn ahead(&self, word: &str) -> Option<usize> {
+        (self.at..self.end())
+            .scan(0, |depth, place| {
+                match &self.tokens[place] {
+                    Token::Sign("(" | "[") => *depth += 1,
+                    Token::Sign(")" | "]") => *depth -= 1,
+                    _ => {}
+                }
+                Some((*depth == 0 && self.tokens[place] == Token::Name(word.into())).then_some(place))
+            })
+            .flatten()
+            .next()
+    }
+
+    /// Where the expression ends that begins here.
+    fn end(&self) -> usize {
+        let mut depth = 0;
+        for (place, token) in self.tokens.iter().enumerate().skip(self.at) {
+            match token {
+                Token::Sign("(" | "[") => depth += 1,
+                Token::Sign("," | ":" | "=") if depth == 0 => return place,
+                Token::Sign(")" | "]") if depth == 0 => return place,
+                Token::Sign(")" | "]") => depth -= 1,
+                Token::Name(name) if depth == 0 && name == "for" => return place,
+                _ => {}
+            }
+        }
+        self.tokens.len()
     }
 
     fn disjunction(&mut self) -> Result<Value<'t, T>> {
@@ -359,11 +385,16 @@ impl<'t, T: Element> Reader<'t, T> {
                 value = namespace::call(self.tape, name, arguments)?;
             } else if self.take("[") {
                 let mut items = Vec::new();
+                let tuple = self.peek("(");
                 while !self.take("]") {
                     items.push(self.subscript()?);
                     if !self.peek("]") {
                         self.expect(",")?;
                     }
+                }
+                // a[(0, 1)] is a[0, 1], unlike a[[0, 1]].
+                if let (true, [Value::List(inner)]) = (tuple, &items[..]) {
+                    items = inner.clone();
                 }
                 value = namespace::index(value, &items)?;
             } else {
@@ -415,10 +446,13 @@ impl<'t, T: Element> Reader<'t, T> {
                 self.at += 2;
                 let value = self.expression()?;
                 arguments.named.insert(name, value);
-            } else if self.comprehension(&[")"]).is_some() {
-                arguments.positional.push(Value::List(self.item(&[")"])?));
             } else {
-                arguments.positional.extend(self.item(&[")"])?);
+                let generator = matches!(self.tokens.get(self.end()), Some(Token::Name(_)));
+                let items = self.item()?;
+                match generator {
+                    true => arguments.positional.push(Value::List(items)),
+                    false => arguments.positional.extend(items),
+                }
             }
             if !self.peek(")") {
                 self.expect(",")?;
@@ -448,7 +482,7 @@ impl<'t, T: Element> Reader<'t, T> {
             Token::Sign("[") => {
                 let mut items = Vec::new();
                 while !self.take("]") {
-                    items.extend(self.item(&["]"])?);
+                    items.extend(self.item()?);
                     if !self.peek("]") {
                         self.expect(",")?;
                     }

@@ -7,7 +7,7 @@ use crate::arguments::{Arguments, KEYWORD};
 use crate::value::{Result, Value};
 
 /// The functions here that read `dtype` themselves.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: &[&str] = &[
     "zeros",
     "ones",
     "full",
@@ -28,6 +28,8 @@ pub const NAMES: [&str; 20] = [
     "type",
     "tril_indices",
     "triu_indices",
+    "as_tensor",
+    "scalar_tensor",
 ];
 
 pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
@@ -97,6 +99,15 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
                 .map(|k| if k < count / 2 { start + step * k as f64 } else { end - step * (count - 1 - k) as f64 });
             let numbers = if count == 1 { vec![start] } else { numbers.collect() };
             of(tape, vec![count], numbers, named(Kind::Single)?)
+        }
+        "scalar_tensor" => of(tape, vec![], vec![a.number(0, "s", 0.0)?], named(Kind::Single)?),
+        "tril_indices" | "triu_indices" => {
+            let (rows, cols) = (a.integer(0, "row", 0)?, a.integer(1, "col", 0)?);
+            let offset = a.integer(2, "offset", 0)?;
+            let places = (0..rows).flat_map(|i| (0..cols).map(move |j| (i, j)));
+            let chosen = places.filter(|(i, j)| if name == "tril_indices" { j - i <= offset } else { j - i >= offset });
+            let (i, j): (Vec<i64>, Vec<i64>) = chosen.unzip();
+            Ok(Value::Ints(Tensor::from_vec([2, i.len()], i.into_iter().chain(j).collect())))
         }
         "tensor" | "as_tensor" | "new_tensor" => {
             let data = a.get(usize::from(name == "new_tensor"), "data");

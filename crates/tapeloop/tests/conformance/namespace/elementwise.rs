@@ -66,12 +66,19 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
         "hardsigmoid" => {
             // PyTorch's derivative is 1/6 rounded to single precision, in double precision too.
             let rounding = f64::from(1.0f32 / 6.0) - 1.0 / 6.0;
-            x.hard_sigmoid() + (x - x.detach()) * x.inside(-3.0, 3.0) * rounding
+            x.hard_sigmoid() + x.inside(-3.0, 3.0).if_else(x - x.detach(), 0.0) * rounding
         }
         "hardswish" => x.hard_silu(),
         "selu" => x.selu(),
         "detach" => x.detach(),
         "clone" | "contiguous" | "positive" | "requires_grad_" => x,
+        "ndtr" => (x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5,
+        "multigammaln" | "mvlgamma" => {
+            let p = a.integer(1, "p", 1)?;
+            let shift = (p * (p - 1)) as f64 / 4.0 * std::f64::consts::PI.ln();
+            (1..p).fold(x.lgamma(), |sum, k| sum + (x - k as f64 / 2.0).lgamma()) + shift
+        }
+        "data" => x.detach(),
         "sinc" => {
             let zero = x.eq(0.0);
             let angle = zero.if_else(1.0, x) * std::f64::consts::PI;

@@ -62,6 +62,10 @@ pub fn index<'t, T: Element>(value: Value<'t, T>, items: &[Value<'t, T>]) -> Res
     let items = &items
         .iter()
         .map(|item| match item {
+            Value::List(entries) if entries.iter().all(|entry| matches!(entry, Value::Truth(_))) => {
+                let entries = entries.iter().map(Value::truth).collect::<Result<Vec<_>>>()?;
+                Ok(Value::Bools(Tensor::from_vec([entries.len()], entries)))
+            }
             Value::List(_) => item.integers().map(|entries| Value::Ints(Tensor::from(entries))),
             other => Ok(other.clone()),
         })

@@ -82,9 +82,24 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             l.matmul(l.t()).inverse()
         }
         "trace" => a.var(0, "input")?.trace(),
+        "cholesky_ex" | "inv_ex" => {
+            let x = a.var(0, "input A")?;
+            let y = if name == "inv_ex" { x.inverse() } else { x.cholesky() };
+            let y = if name == "cholesky_ex" && a.truth(KEYWORD, "upper", false)? { y.t() } else { y };
+            let _ = a.truth(KEYWORD, "check_errors", false)?;
+            return Ok(Some(list([Value::Var(y), Value::None])));
+        }
+        "vander" => {
+            let (x, n) = (a.var(0, "x")?, a.get(KEYWORD, "N"));
+            let n = if n.is_none() { x.dim(-1) as i64 } else { n.integer()? };
+            Var::stack((0..n).map(|k| x.powf(k as f64)), -1)
+        }
         "inverse" | "inv" => a.var(0, "input A")?.inverse(),
         "det" => a.var(0, "input A")?.det(),
-        "logdet" => a.var(0, "input")?.det().ln(),
+        "logdet" => {
+            let x = a.var(0, "input")?;
+            x.det().lt(0.0).if_else(f64::NAN, x.log_abs_det())
+        }
         "matrix_exp" => a.var(0, "input A")?.matrix_exp(),
         "slogdet" => {
             let x = a.var(0, "input A")?;
@@ -96,6 +111,9 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
                 Value::None | Value::Truth(true) => {}
                 Value::Text(mode) if mode == "reduced" => {}
                 other => return Err(format!("qr with {} is not supported", other.describe())),
+            }
+            if x.dim(-2) < x.dim(-1) {
+                return Err("qr of a matrix with fewer rows than columns is not supported".into());
             }
             let (q, r) = x.qr();
             return Ok(Some(list([Value::Var(q), Value::Var(r)])));

@@ -18,12 +18,6 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             reduction,
         })
     };
-    // What PyTorch had before `reduction`.
-    for name in ["size_average", "reduce"] {
-        if !a.get(KEYWORD, name).is_none() {
-            return Err(format!("argument `{name}` is not supported"));
-        }
-    }
     let y = match name {
         "mse_loss" => {
             weighted(a, 5, a.reduction(4)?, |reduction| Ok(losses::mse(a.var(0, "input")?, target()?, reduction)))?
@@ -31,9 +25,15 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         "l1_loss" => {
             weighted(a, 5, a.reduction(4)?, |reduction| Ok(losses::l1(a.var(0, "input")?, target()?, reduction)))?
         }
-        "huber_loss" => weighted(a, 4, a.reduction(2)?, |reduction| {
-            Ok(losses::huber(a.var(0, "input")?, target()?, a.number(3, "delta", 1.0)?, reduction))
-        })?,
+        "huber_loss" => {
+            let (delta, reduction) = (a.number(3, "delta", 1.0)?, a.reduction(2)?);
+            let (x, y) = (a.var(0, "input")?, target()?);
+            // Unlike the squared loss's, the mean is over the number of terms.
+            match a.maybe_var(4, "weight")? {
+                Some(weight) => reduced(losses::huber(x, y, delta, Reduction::None) * weight, reduction),
+                None => losses::huber(x, y, delta, reduction),
+            }
+        }
         "smooth_l1_loss" => {
             losses::smooth_l1(a.var(0, "input")?, target()?, a.number(5, "beta", 1.0)?, a.reduction(4)?)
         }
@@ -77,7 +77,10 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             if log_input || epsilon == 1e-8 {
                 losses::poisson_nll(x, target()?, log_input, full, reduction)
             } else {
-                return Err(format!("argument `eps` = {epsilon} of {name} is not supported"));
+                let y = target()?;
+                let terms = x - y * (x + epsilon).ln();
+                let stirling = y * y.ln() - y + (y * std::f64::consts::TAU).ln() * 0.5;
+                reduced(if full { terms + y.gt(1.0).if_else(stirling, 0.0) } else { terms }, reduction)
             }
         }
         "gaussian_nll_loss" => {
@@ -152,8 +155,15 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
                 reduction: a.reduction(5)?,
                 zero_infinity: a.truth(6, "zero_infinity", false)?,
             };
-            let (inputs, targets) = (a.lengths(2, "input_lengths", &[])?, a.lengths(3, "target_lengths", &[])?);
-            losses::ctc(a.var(0, "log_probs")?, &a.ints(1, "targets")?, &inputs, &targets, options)
+            let (inputs, lengths) = (a.lengths(2, "input_lengths", &[])?, a.lengths(3, "target_lengths", &[])?);
+            let (logs, targets) = (a.var(0, "log_probs")?, a.ints(1, "targets")?);
+            if logs.rank() == 2 {
+                // One sequence without a batch.
+                let y = losses::ctc(logs.unsqueeze(1), &targets.reshape(&[1, -1]), &inputs, &lengths, options);
+                y.reshape(&[])
+            } else {
+                losses::ctc(logs, &targets, &inputs, &lengths, options)
+            }
         }
         _ => return Ok(None),
     };

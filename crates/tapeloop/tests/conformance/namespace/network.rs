@@ -20,17 +20,20 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             }
         }
         "batch_norm" => {
-            // The momentum is of the running moments, which are no result.
+            // The momentum is of the running moments, which are no result. `torch.batch_norm` has the weights first.
             let (x, _) = (a.var(0, "input")?, a.number(6, "momentum", 0.1)?);
-            let _ = (a.get(1, "running_mean"), a.get(2, "running_var"));
+            let places = if a.module == "torch" { [3, 4, 1, 2] } else { [1, 2, 3, 4] };
             if a.module == "torch" {
                 let _ = a.get(8, "cudnn_enabled");
             }
-            let (mean, var) = match a.truth(5, "training", false)? {
-                true => x.moments(1),
-                false => (a.var(1, "running_mean")?, a.var(2, "running_var")?),
+            let (weight, bias) = (a.maybe_var(places[2], "weight")?, a.maybe_var(places[3], "bias")?);
+            let running = [a.maybe_var(places[0], "running_mean")?, a.maybe_var(places[1], "running_var")?];
+            let (mean, var) = match (a.truth(5, "training", false)?, running) {
+                (true, _) => x.moments(1),
+                (false, [Some(mean), Some(var)]) => (mean, var),
+                _ => return Err("batch_norm without moments".into()),
             };
-            x.batch_norm(1, mean, var, a.maybe_var(3, "weight")?, a.maybe_var(4, "bias")?, a.number(7, "eps", 1e-5)?)
+            x.batch_norm(1, mean, var, weight, bias, a.number(7, "eps", 1e-5)?)
         }
         "instance_norm" => {
             let (x, _) = (a.var(0, "input")?, a.number(6, "momentum", 0.1)?);

@@ -100,6 +100,12 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
                 x.slice(axis, 1..) - x.slice(axis, 0..n - 1)
             })
         }
+        "trapezoid" | "trapz" | "cumulative_trapezoid" if a.get(1, "x").is_none() => {
+            let (axis, dx) = (a.axis(KEYWORD, "dim", -1)?, a.number(KEYWORD, "dx", 1.0)?);
+            let n = x.dim(axis) as isize;
+            let areas = (x.slice(axis, 1..) + x.slice(axis, 0..n - 1)) * (0.5 * dx);
+            if name.starts_with("cum") { areas.cumsum(axis) } else { areas.sum(&[axis], false) }
+        }
         "cov" | "corrcoef" => {
             let correction = if name == "cov" { a.number(KEYWORD, "correction", 1.0)? } else { 1.0 };
             let rows = if x.rank() < 2 { x.reshape(&[1, -1]) } else { x };

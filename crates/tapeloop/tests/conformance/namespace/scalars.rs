@@ -51,6 +51,15 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             Value::Bools(x) if x.size() == 1 => Value::Truth(x.to_vec()[0]),
             other => return Err(format!("{name} of {} is not supported", other.describe())),
         },
+        "slice" => {
+            let end = |value: Value<'t, T>| if value.is_none() { Ok(None) } else { value.integer().map(Some) };
+            let ends = [0, 1, 2].map(|place| end(a.get(place, "")));
+            let [first, second, third] = ends;
+            match a.positional.len() {
+                1 => Value::Slice(None, first?, 1),
+                _ => Value::Slice(first?, second?, third?.unwrap_or(1)),
+            }
+        }
         "range" => {
             let ends = a.list(0, "")?;
             let (start, end, step) = match ends[..] {

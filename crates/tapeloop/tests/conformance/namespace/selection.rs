@@ -100,6 +100,7 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         }
         "topk" => {
             let axis = a.integer(2, "dim", -1)? as isize;
+            let _ = a.truth(4, "sorted", true)?;
             return Ok(Some(with_index(x.topk(a.integer(1, "k", 1)? as usize, axis, a.truth(3, "largest", true)?))));
         }
         "kthvalue" => {

@@ -147,6 +147,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             let offset = a.axis(1, "diagonal", 0)?;
             if x.rank() == 1 { x.diag_embed(offset) } else { x.diagonal(offset, 0, 1) }
         }
+        "constant_pad_nd" => pad(x, &a.get(1, "pad").integers()?, Pad::Constant(a.number(2, "value", 0.0)?)),
         "pad" => {
             let pads = a.get(1, "pad").integers()?;
             let mode = match a.text(2, "mode", "constant")?.as_str() {
