@@ -102,7 +102,7 @@ const INDEXING: [&str; 8] = [
 ];
 
 /// Functions whose result is an integer.
-const COUNTING: [&str; 5] = ["sum", "prod", "cumsum", "cumprod", "nansum"];
+const COUNTING: [&str; 6] = ["sum", "prod", "cumsum", "cumprod", "nansum", "trace"];
 
 /// Arithmetic that stays among integers; of truth values, add is "or" and mul is "and".
 const ARITHMETIC: [&str; 31] = [

@@ -25,8 +25,9 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             Value::Var(match name {
                 "stack" => Var::stack(parts, axis),
                 "hstack" => Var::concat(at_least(1), isize::from(rank > 1)),
-                "column_stack" if rank < 2 => Var::concat(parts.into_iter().map(|x| x.reshape(&[-1, 1])), 1),
-                "column_stack" => Var::concat(parts, 1),
+                "column_stack" => {
+                    Var::concat(parts.into_iter().map(|x| if x.rank() < 2 { x.reshape(&[-1, 1]) } else { x }), 1)
+                }
                 "dstack" => Var::concat(at_least(3), 2),
                 "vstack" | "row_stack" => Var::concat(at_least(2), 0),
                 // An empty vector joins with everything.

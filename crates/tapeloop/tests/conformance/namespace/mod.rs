@@ -7,6 +7,7 @@
 mod activation;
 mod arithmetic;
 mod creation;
+mod differentiation;
 mod elementwise;
 mod exact;
 mod index;
@@ -47,6 +48,24 @@ const FIELDS: [(&str, usize); 11] = [
 
 /// Arguments that change no number.
 const WITHOUT_EFFECT: [&str; 5] = ["device", "inplace", "requires_grad", "memory_format", "copy"];
+
+/// Where `inplace` stands among the arguments.
+const IN_PLACE: [(&str, usize); 14] = [
+    ("relu", 1),
+    ("relu6", 1),
+    ("selu", 1),
+    ("silu", 1),
+    ("mish", 1),
+    ("hardswish", 1),
+    ("hardsigmoid", 1),
+    ("elu", 2),
+    ("celu", 2),
+    ("leaky_relu", 2),
+    ("hardtanh", 3),
+    ("threshold", 3),
+    ("dropout", 3),
+    ("alpha_dropout", 3),
+];
 
 /// Functions along an axis, which a scalar has here in PyTorch.
 const ALONG_AN_AXIS: [&str; 30] = [
@@ -93,6 +112,11 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, mut a: Arguments<'t, 
     if let Some(value) = layers::build(name, &a)? {
         return Ok(value);
     }
+    if let Some((_, place)) = IN_PLACE.iter().find(|(function, _)| *function == name)
+        && a.positional.len() == place + 1
+    {
+        a.positional.truncate(*place);
+    }
     a.named.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
     if a.has("dtype") && !creation::NAMES.contains(&name) {
         // Computes in a type: the first argument becomes of that type before.
@@ -128,6 +152,7 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, mut a: Arguments<'t, 
         network::call,
         pooling::call,
         loss::call,
+        differentiation::call,
     ];
     for function in functions {
         if let Some(value) = function(tape, name, &a)? {

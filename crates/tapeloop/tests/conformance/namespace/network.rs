@@ -90,6 +90,12 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             if a.number(4, "dropout_p", 0.0)? != 0.0 {
                 return Err("dropout of attention is not supported".into());
             }
+            let (mut k, mut v) = (k, v);
+            if a.truth(KEYWORD, "enable_gqa", false)? {
+                // Queries share heads of keys and values.
+                k = k.repeat_interleave(q.dim(-3) / k.dim(-3), -3);
+                v = v.repeat_interleave(q.dim(-3) / v.dim(-3), -3);
+            }
             let scale = match a.get(KEYWORD, "scale") {
                 Value::None => None,
                 scale => Some(scale.number()?),

@@ -1,6 +1,6 @@
 //! Pooling, and images as columns of patches.
 
-use tapeloop::{Element, Pad, Pool, Tape, Var};
+use tapeloop::{Element, Pad, Pool, Tape, Tensor, Var};
 
 use super::{Found, batched};
 use crate::arguments::Arguments;
@@ -111,6 +111,19 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
                 (0..2).fold(y, |y, k| y.slice(k as isize + 2, padding[k] as isize..(padding[k] + size[k]) as isize))
             }
         }
+        "lp_pool1d" | "lp_pool2d" => {
+            let (p, window) = (a.number(1, "norm_type", 2.0)?, a.lengths(2, "kernel_size", &[1])?);
+            let axes = spatial(name).unwrap_or(1);
+            let pool = Pool::new(&window).stride(&a.lengths(3, "stride", &window)?);
+            if a.truth(4, "ceil_mode", false)? {
+                return Err("argument `ceil_mode` of lp_pool is not supported".into());
+            }
+            let count: usize = (0..axes).map(|k| window[if window.len() == 1 { 0 } else { k }]).product();
+            let means = batched(a.var(0, "input")?, axes + 2, |x| x.powf(p).avg_pool(&pool));
+            // PyTorch's root is of the positive part of the sum.
+            (means.sign() * means.abs().relu() * count as f64).powf(1.0 / p)
+        }
+        "interpolate" | "upsample" | "upsample_nearest" | "upsample_bilinear" => return interpolated(name, a),
         _ => return Ok(None),
     };
     Ok(Some(Value::Var(y)))
@@ -129,4 +142,54 @@ fn adaptive<T: Element>(a: &Arguments<'_, T>, axes: usize) -> Result<Vec<usize>>
         .zip(own)
         .map(|(item, &n)| if item.is_none() { Ok(n) } else { item.integer().map(|n| n as usize) })
         .collect()
+}
+
+/// Nearest or linear values at more or fewer places.
+fn interpolated<'t, T: Element>(name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
+    let x = a.var(0, "input")?;
+    let axes = x.rank() - 2;
+    let default = if name == "upsample_bilinear" { "bilinear" } else { "nearest" };
+    let mode = a.text(3, "mode", default)?;
+    let aligned = a.truth(4, "align_corners", name == "upsample_bilinear")?;
+    let (size, factor) = (a.get(1, "size"), a.get(2, "scale_factor"));
+    let each = |value: &Value<'t, T>| match value {
+        Value::List(items) => items.clone(),
+        single => vec![single.clone(); axes],
+    };
+    let mut y = x;
+    for k in 0..axes {
+        let axis = k as isize + 2;
+        let n = x.dim(axis);
+        let (length, step) = if size.is_none() {
+            let factor = each(&factor)[k].number()?;
+            ((n as f64 * factor).floor() as usize, 1.0 / factor)
+        } else {
+            let length = each(&size)[k].integer()? as usize;
+            (length, n as f64 / length as f64)
+        };
+        let last = (n - 1) as f64;
+        let places: Vec<f64> = (0..length)
+            .map(|i| match (mode.as_str(), aligned) {
+                ("nearest", _) => (i as f64 * step).floor().min(last),
+                (_, true) if length > 1 => i as f64 * last / (length - 1) as f64,
+                (_, true) => 0.0,
+                _ => ((i as f64 + 0.5) * step - 0.5).clamp(0.0, last),
+            })
+            .collect();
+        let at = |round: fn(f64) -> f64| {
+            y.index_select(axis, &Tensor::from(places.iter().map(|&x| round(x) as i64).collect::<Vec<_>>()))
+        };
+        y = match mode.as_str() {
+            "nearest" => at(f64::floor),
+            "linear" | "bilinear" | "trilinear" => {
+                let share =
+                    x.tape().constant(Tensor::from(places.iter().map(|x| T::from_f64(x.fract())).collect::<Vec<_>>()));
+                let dims: Vec<isize> = (0..x.rank()).map(|k| if k as isize == axis { -1 } else { 1 }).collect();
+                let share = share.reshape(&dims);
+                at(f64::floor) * (1.0 - share) + at(f64::ceil) * share
+            }
+            other => return Err(format!("the mode {other} is not supported")),
+        };
+    }
+    Ok(Some(Value::Var(y)))
 }
