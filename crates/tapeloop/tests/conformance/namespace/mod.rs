@@ -109,6 +109,13 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, mut a: Arguments<'t, 
     {
         return items.get(*place).cloned().ok_or_else(|| format!("there is no {name}"));
     }
+    // In place, on what has no other name: leaves with gradients refuse it in PyTorch.
+    let name = match (name.strip_suffix('_'), a.positional.first()) {
+        (Some(plain), Some(Value::Var(x))) if a.module.is_empty() && x.needs_grad() && plain != "requires_grad" => {
+            plain
+        }
+        _ => name,
+    };
     if let Some(value) = layers::build(name, &a)? {
         return Ok(value);
     }

@@ -142,6 +142,18 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             let hot = Tensor::<T>::one_hot(&ids, classes as usize);
             return Ok(Some(Value::Ints(hot.map(|x| x.to_f64() as i64))));
         }
+        "bincount" => {
+            let ids = a.ints(0, "input")?.to_vec();
+            let count = (a.integer(2, "minlength", 0)?).max(ids.iter().max().map_or(0, |n| n + 1));
+            let counts: Vec<i64> = (0..count).map(|k| ids.iter().filter(|&&id| id == k).count() as i64).collect();
+            return Ok(Some(Value::Ints(Tensor::from(counts))));
+        }
+        "isin" => {
+            let (ids, wanted) = (a.ints(0, "elements")?, a.ints(1, "test_elements")?.to_vec());
+            let invert = a.truth(KEYWORD, "invert", false)?;
+            let _ = a.truth(KEYWORD, "assume_unique", false)?;
+            return Ok(Some(Value::Bools(ids.map(|id| wanted.contains(&id) != invert))));
+        }
         "embedding" => {
             let (ids, table) = match a.get(0, "input") {
                 Value::Ints(ids) => (ids, a.var(1, "weight")?),
