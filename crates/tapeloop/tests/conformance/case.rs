@@ -21,7 +21,8 @@ impl Case {
     /// Reads `cases.json`.
     pub fn index(path: &Path) -> Result<Vec<Self>, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let json: Json = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let json: Json =
+            serde_json::from_str(&without_words(&text)).map_err(|error| format!("{}: {error}", path.display()))?;
         let cases = json["cases"].as_array().ok_or_else(|| format!("{}: there is no `cases`", path.display()))?;
         let text = |case: &Json, key: &str| case[key].as_str().unwrap_or_default().to_string();
         let error = |case: &Json, key: &str| case["f32_err"][key].as_f64().unwrap_or(0.0);
@@ -42,6 +43,28 @@ impl Case {
     pub fn arg(&self, name: &str) -> &Json {
         &self.config["args"][name]
     }
+}
+
+/// The text with Python's `Infinity` and `NaN`, which JSON has no numbers for, as strings.
+fn without_words(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (mut quoted, mut rest) = (false, text);
+    while let Some(c) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        if let Some(word) = word {
+            out.extend(["\"", word, "\""]);
+            rest = &rest[word.len()..];
+            continue;
+        }
+        let length = match c {
+            '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            _ => c.len_utf8(),
+        };
+        quoted ^= c == '"';
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    out
 }
 
 /// A tensor of any of the types that occur.

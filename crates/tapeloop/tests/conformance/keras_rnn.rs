@@ -64,10 +64,14 @@ fn call<T: Element, C: Cell<T>>(mut layer: Rnn<T, C>, case: &Case, file: &File<T
         });
     };
     if case.config["stateful"] == json!(true) {
-        for k in 0..3 {
+        let batches = file.names("in/").iter().filter(|name| name.starts_with('x')).count();
+        for k in 0..batches {
             leaves.push((format!("in/x{k}"), leaf(&format!("in/x{k}"))?));
         }
-        for (name, x) in [("0", 0), ("1", 1), ("2", 2), ("r0", 0)] {
+        // After `reset_state` the first batch comes again, where the case has that.
+        let again = file.tensors.keys().any(|name| name.starts_with("out/r0/"));
+        let steps = (0..batches).map(|k| (k.to_string(), k)).chain(again.then(|| ("r0".to_string(), 0)));
+        for (name, x) in steps {
             if name == "r0" {
                 layer.reset_state();
             }

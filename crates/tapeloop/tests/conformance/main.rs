@@ -3,6 +3,7 @@
 //! `TAPELOOP_CASES=DIR` names another folder of the same format, `TAPELOOP_FAMILIES=torch/ops,keras/lstm` narrows it
 //! by prefixes of the cases' names. The last line is `N passed, N failed, N skipped`.
 
+mod arguments;
 mod case;
 mod compare;
 mod double_backward;

@@ -183,7 +183,8 @@ impl<T: Element> Stack<T> {
         };
         let carries_c = self.module.starts_with("LSTM");
         if cell {
-            let c = carries_c.then(|| ("c_last".to_string(), last[0][1]));
+            let single = |c: Var<'t, T>| if self.unbatched { c.squeeze(0) } else { c };
+            let c = carries_c.then(|| ("c_last".to_string(), single(last[0][1])));
             return [("h_steps".to_string(), output)].into_iter().chain(c).collect();
         }
         let c = carries_c.then(|| ("c_n".to_string(), stacked(1)));

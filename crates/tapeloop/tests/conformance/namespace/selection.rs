@@ -1,0 +1,232 @@
+//! Choosing and writing entries by index, mask or order.
+
+use tapeloop::{Element, Tape, Tensor, Var};
+
+use super::{Found, float, front, list, with_index};
+use crate::arguments::{Arguments, KEYWORD};
+use crate::value::{Result, Value};
+
+pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
+    if name == "where" {
+        // With a condition alone: where it holds.
+        let places = match a.get(0, "condition") {
+            Value::Bools(mask) => mask.nonzero(),
+            other => float(tape, &other)?.value().nonzero(),
+        };
+        return Ok(Some(columns(&places)));
+    }
+    let Ok(x) = a.var(0, "input self sorted_sequence") else { return Ok(None) };
+    let axis = || a.axis(1, "dim axis", 0);
+    let y = match name {
+        "index_select" => x.index_select(axis()?, &a.ints(2, "index")?),
+        "gather" => x.gather(axis()?, &a.ints(2, "index")?),
+        "take_along_dim" => {
+            let index = a.ints(1, "indices")?;
+            match a.get(2, "dim") {
+                Value::None => x.reshape(&[-1]).gather(0, &index.reshape(&[-1])),
+                axis => {
+                    let at = front(axis.integer()? as isize, x.rank());
+                    let shape = |own: &[usize], other: &[usize]| -> Vec<usize> {
+                        (0..own.len()).map(|k| if k == at { own[k] } else { own[k].max(other[k]) }).collect()
+                    };
+                    let wide = index.broadcast_to(shape(index.shape(), &x.shape())).contiguous();
+                    x.broadcast_to(shape(&x.shape(), index.shape())).gather(at as isize, &wide)
+                }
+            }
+        }
+        "take" => x.reshape(&[-1]).index(&[&a.ints(1, "index")?]),
+        "scatter_add" => x.scatter_add(axis()?, &a.ints(2, "index")?, a.var(3, "src")?),
+        "scatter" => {
+            let index = a.ints(2, "index")?;
+            let source = float(tape, &a.get(3, "src value"))?;
+            let source = if source.rank() == 0 { source.broadcast_to(index.shape()) } else { source };
+            match a.text(KEYWORD, "reduce", "")?.as_str() {
+                "" => x.scatter(axis()?, &index, source),
+                "add" => x.scatter_add(axis()?, &index, source),
+                other => return Err(format!("reduce {other} is not supported")),
+            }
+        }
+        "scatter_reduce" => match (a.text(4, "reduce", "")?.as_str(), a.truth(KEYWORD, "include_self", true)?) {
+            ("sum", true) => x.scatter_add(axis()?, &a.ints(2, "index")?, a.var(3, "src")?),
+            (reduce, own) => return Err(format!("scatter_reduce {reduce} with include_self={own} is not supported")),
+        },
+        "index_add" => {
+            let alpha = a.number(KEYWORD, "alpha", 1.0)?;
+            x.index_add(axis()?, &a.ints(2, "index")?, a.var(3, "source tensor")? * alpha)
+        }
+        "select_scatter" | "slice_scatter" | "diagonal_scatter" | "index_put" => return written(x, name, a),
+        "masked_scatter" => {
+            let mask = a.bools(1, "mask")?.broadcast_to(x.shape()).contiguous();
+            // The k-th true entry takes the source's k-th; others take one that is not used.
+            let mut count = -1i64;
+            let places: Vec<i64> = mask
+                .to_vec()
+                .iter()
+                .map(|&chosen| {
+                    count += i64::from(chosen);
+                    count.max(0)
+                })
+                .collect();
+            let source = a.var(2, "source")?.reshape(&[-1]);
+            if source.size() == 0 {
+                return Ok(Some(Value::Var(x)));
+            }
+            let spread = source.index(&[&Tensor::from_vec(x.shape(), places)]);
+            float(tape, &Value::Bools(mask))?.if_else(spread, x)
+        }
+        "index_copy" => {
+            let (axis, index, source) = (axis()?, a.ints(2, "index")?, a.var(3, "source tensor")?);
+            let mut dims = vec![1isize; x.rank()];
+            let at = axis.rem_euclid(x.rank() as isize) as usize;
+            dims[at] = index.size() as isize;
+            x.scatter(axis, &index.reshape(&dims).broadcast_to(source.shape()).contiguous(), source)
+        }
+        "index_fill" => {
+            let at = front(axis()?, x.rank());
+            let index: Vec<i64> =
+                a.ints(2, "index")?.to_vec().into_iter().map(|k| k.rem_euclid(x.shape()[at] as i64)).collect();
+            let mask = Tensor::from_fn(x.shape(), |i| index.contains(&(i[at] as i64)));
+            x.masked_fill(&mask, float(tape, &a.get(3, "value"))?)
+        }
+        "masked_select" => {
+            let mask = a.bools(1, "mask")?;
+            x.masked_select(&mask.broadcast_to(x.shape()).contiguous())
+        }
+        "sort" | "argsort" => {
+            // A stable sort is one of the orders that an unstable one may give.
+            let _ = a.truth(KEYWORD, "stable", false)?;
+            let sorted = x.sort(a.axis(1, "dim", -1)?, a.truth(2, "descending", false)?);
+            return Ok(Some(if name == "sort" { with_index(sorted) } else { Value::Ints(sorted.1) }));
+        }
+        "topk" => {
+            let axis = a.integer(2, "dim", -1)? as isize;
+            let _ = a.truth(4, "sorted", true)?;
+            return Ok(Some(with_index(x.topk(a.integer(1, "k", 1)? as usize, axis, a.truth(3, "largest", true)?))));
+        }
+        "kthvalue" => {
+            let axis = a.axis(2, "dim", -1)?;
+            let (k, keep) = (a.integer(1, "k", 1)? as usize, a.truth(3, "keepdim", false)?);
+            let (values, indices) = x.topk(k, axis, false);
+            let (value, index) = (values.select(axis, k - 1), Tensor::select(&indices, axis, k - 1).contiguous());
+            let mut shape = x.shape().to_vec();
+            shape[front(axis, x.rank())] = 1;
+            let dims: Vec<isize> = shape.iter().map(|&n| n as isize).collect();
+            return Ok(Some(match keep {
+                true => with_index((value.reshape(&dims), index.reshape(&dims))),
+                false => with_index((value, index)),
+            }));
+        }
+        "quantile" => {
+            let (q, axis, keep) = (a.get(1, "q"), a.get(2, "dim"), a.truth(3, "keepdim", false)?);
+            let interpolation = a.text(KEYWORD, "interpolation", "linear")?;
+            let (y, axis) = if axis.is_none() { (x.reshape(&[-1]), 0) } else { (x, axis.integer()? as isize) };
+            let (sorted, _) = y.sort(axis, false);
+            let last = (y.dim(axis) - 1) as f64;
+            let at = |q: f64| -> Result<Var<'t, T>> {
+                let place = q * last;
+                let part = |place: f64| sorted.select(axis, place as usize);
+                let (low, high) = (part(place.floor()), part(place.ceil()));
+                let y = match interpolation.as_str() {
+                    "linear" => low + (high - low) * place.fract(),
+                    "lower" => low,
+                    "higher" => high,
+                    "nearest" => part(place.round_ties_even()),
+                    "midpoint" if place.fract() == 0.0 => low,
+                    "midpoint" => (low + high) * 0.5,
+                    other => return Err(format!("interpolation {other} is not supported")),
+                };
+                let mut shape = x.shape().to_vec();
+                if a.get(2, "dim").is_none() {
+                    shape.fill(1);
+                } else {
+                    shape[front(axis, x.rank())] = 1;
+                }
+                Ok(if keep { y.reshape_to(shape) } else { y })
+            };
+            match q {
+                Value::Var(q) if q.rank() == 1 => {
+                    let parts = q.value().to_vec().into_iter().map(|q| at(q.to_f64())).collect::<Result<Vec<_>>>()?;
+                    Var::stack(parts, 0)
+                }
+                q => at(q.number()?)?,
+            }
+        }
+        "searchsorted" | "bucketize" => {
+            let (sequence, values) = match name {
+                "searchsorted" => (x, float(tape, &a.get(1, "input self"))?),
+                _ => (a.var(1, "boundaries")?, x),
+            };
+            let right = match a.text(KEYWORD, "side", "")?.as_str() {
+                "right" => true,
+                "left" => false,
+                _ => a.truth(KEYWORD, "right", false)?,
+            };
+            let places = match (sequence.rank(), values.rank()) {
+                (1, 1) => sequence.value().searchsorted(&values.value(), right),
+                (1, _) => sequence.value().searchsorted(&values.value().reshape(&[-1]), right).reshape(&signed(values)),
+                _ => return Err(format!("{name} in a tensor {} is not supported", sequence.shape())),
+            };
+            return Ok(Some(Value::Ints(places)));
+        }
+        "nonzero" | "argwhere" => {
+            let places = x.value().nonzero();
+            if a.truth(KEYWORD, "as_tuple", false)? {
+                return Ok(Some(columns(&places)));
+            }
+            return Ok(Some(Value::Ints(places)));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Value::Var(y)))
+}
+
+fn signed<T: Element>(x: Var<'_, T>) -> Vec<isize> {
+    x.shape().iter().map(|&n| n as isize).collect()
+}
+
+/// The places of entries, one tensor for each axis.
+fn columns<'t, T: Element>(places: &Tensor<i64>) -> Value<'t, T> {
+    list((0..places.shape()[1]).map(|k| Value::Ints(Tensor::select(places, 1, k).contiguous())))
+}
+
+/// `x` with a part of it written over: the part's places in the flat tensor say where.
+fn written<'t, T: Element>(x: Var<'t, T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
+    let tape = x.tape();
+    let size = x.size();
+    let numbers = Tensor::from_vec(x.shape(), (0..size as i64).collect());
+    let places = |function: &str, further: Vec<Value<'t, T>>| {
+        let part = [Value::Ints(numbers.clone())].into_iter().chain(further).collect();
+        super::call(tape, function, Arguments::new("", part))
+    };
+    let source = float(tape, &a.get(if name == "index_put" { 2 } else { 1 }, "src values"))?;
+    let part = match name {
+        "select_scatter" => places("select", vec![a.get(2, "dim"), a.get(3, "index")])?,
+        "diagonal_scatter" => {
+            let axis = |place, name, default| match a.get(place, name) {
+                Value::None => Value::Integer(default),
+                value => value,
+            };
+            places("diagonal", vec![axis(2, "offset", 0), axis(3, "dim1", 0), axis(4, "dim2", 1)])?
+        }
+        "slice_scatter" => {
+            let end = |value: Value<'t, T>| if value.is_none() { Ok(None) } else { value.integer().map(Some) };
+            let slice = Value::Slice(end(a.get(3, "start"))?, end(a.get(4, "end"))?, a.integer(5, "step", 1)?);
+            let axis = front(a.axis(2, "dim", 0)?, x.rank());
+            let mut items = vec![Value::Slice(None, None, 1); axis];
+            items.push(slice);
+            super::index(Value::Ints(numbers), &items)?
+        }
+        _ => match a.get(1, "indices") {
+            Value::List(items) => super::index(Value::Ints(numbers), &items)?,
+            other => return Err(format!("{} is no list of indices", other.describe())),
+        },
+    };
+    let Value::Ints(part) = part else { return Ok(None) };
+    let source = source.broadcast_to(part.shape()).reshape(&[-1]);
+    let (flat, at) = (x.reshape(&[-1]), part.reshape(&[-1]).contiguous());
+    let y = match name == "index_put" && a.truth(3, "accumulate", false)? {
+        true => flat.scatter_add(0, &at, source),
+        false => flat.scatter(0, &at, source),
+    };
+    Ok(Some(Value::Var(y.reshape_to(x.shape()))))
+}
