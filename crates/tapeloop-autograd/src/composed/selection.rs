@@ -350,8 +350,8 @@ impl<'t, T: Element> Var<'t, T> {
     /// As [`scatter_add`](Self::scatter_add).
     #[track_caller]
     pub fn scatter_mean(self, axis: isize, index: &Tensor<i64>, source: impl Operand<'t, T>) -> Self {
-        let ones = |shape: &Shape| self.tape().full(shape, 1.0);
-        let counts = ones(&self.shape()).scatter_add(axis, index, ones(index.shape()));
+        let ones = self.tape().full(index.shape(), 1.0);
+        let counts = self.tape().full(self.shape(), 1.0).scatter_add(axis, index, ones);
         self.scatter_add(axis, index, source) / counts
     }
 
