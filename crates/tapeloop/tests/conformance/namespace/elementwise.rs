@@ -72,7 +72,8 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
         "selu" => x.selu(),
         "detach" => x.detach(),
         "clone" | "contiguous" | "positive" | "requires_grad_" => x,
-        "ndtr" => (x * -std::f64::consts::FRAC_1_SQRT_2).erfc() * 0.5,
+        "ndtr" => x.ndtr(),
+        "log_ndtr" => x.log_ndtr(),
         "multigammaln" | "mvlgamma" => {
             let p = a.integer(1, "p", 1)?;
             let shift = (p * (p - 1)) as f64 / 4.0 * std::f64::consts::PI.ln();

@@ -112,9 +112,6 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
                 Value::Text(mode) if mode == "reduced" => {}
                 other => return Err(format!("qr with {} is not supported", other.describe())),
             }
-            if x.dim(-2) < x.dim(-1) {
-                return Err("qr of a matrix with fewer rows than columns is not supported".into());
-            }
             let (q, r) = x.qr();
             return Ok(Some(list([Value::Var(q), Value::Var(r)])));
         }

@@ -65,7 +65,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             return Ok(Some(with_index(if name == "max" { x.max_at(axis, keep) } else { x.min_at(axis, keep) })));
         }
         "msort" => x.sort(0, false).0,
-        "median" if whole() => x.reshape(&[-1]).median_at(0, false).0,
+        "median" if whole() => x.median(),
         "median" => return Ok(Some(with_index(x.median_at(axis(0)?, keep(2)?)))),
         "argmax" | "argmin" => {
             let whole = whole();

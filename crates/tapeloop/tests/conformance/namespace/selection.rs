@@ -48,6 +48,18 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         }
         "scatter_reduce" => match (a.text(4, "reduce", "")?.as_str(), a.truth(KEYWORD, "include_self", true)?) {
             ("sum", true) => x.scatter_add(axis()?, &a.ints(2, "index")?, a.var(3, "src")?),
+            (reduce @ ("mean" | "amax" | "amin"), true) => {
+                let (axis, index, mut source) = (axis()?, a.ints(2, "index")?, a.var(3, "src")?);
+                // What the index does not reach is not read.
+                for (k, &n) in index.shape().iter().enumerate() {
+                    source = source.slice(k as isize, 0..n as isize);
+                }
+                match reduce {
+                    "mean" => x.scatter_mean(axis, &index, source),
+                    "amax" => x.scatter_max(axis, &index, source),
+                    _ => x.scatter_min(axis, &index, source),
+                }
+            }
             (reduce, own) => return Err(format!("scatter_reduce {reduce} with include_self={own} is not supported")),
         },
         "index_add" => {
