@@ -1,4 +1,5 @@
-//! Matrix products: packed panels and a register tile per kind of vector.
+//! Matrix products. Wide results go by the kernels of [`panel`](super::panel), which read rows of A where they lie; narrow
+//! and flat ones by a register tile per kind of vector, between packed panels of both factors.
 //!
 //! Every element of the result is one chain of fused multiply-adds over k, ascending, whatever the shapes
 //! around it, the blocking, the vectors or the threads: the same numbers give the same bits. Where a machine
@@ -10,35 +11,12 @@ use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use super::dispatch::{Isa, Kernel, isa, with_simd};
+pub use super::pack::Mat;
+use super::pack::{LINE, pack, rest};
+use super::panel::{Panels, ROWS};
 use super::threads::Threads;
 use super::vector::Vector;
 use crate::element::Element;
-
-/// A matrix to read: element (i, j) lies at i · `row_stride` + j · `col_stride`.
-#[derive(Clone, Copy, Debug)]
-pub struct Mat<'a, T> {
-    /// The elements, from the first one on.
-    pub data: &'a [T],
-    /// Distance of neighbours in a column.
-    pub row_stride: usize,
-    /// Distance of neighbours in a row.
-    pub col_stride: usize,
-}
-
-impl<T> Mat<'_, T> {
-    pub(super) fn transposed(self) -> Self {
-        Self { row_stride: self.col_stride, col_stride: self.row_stride, ..self }
-    }
-
-    fn raw(self) -> (*const T, usize, usize) {
-        (self.data.as_ptr(), self.row_stride, self.col_stride)
-    }
-
-    /// Whether every element of a `rows` × `cols` matrix is inside the data.
-    pub(super) fn holds(&self, rows: usize, cols: usize) -> bool {
-        rows == 0 || cols == 0 || (rows - 1) * self.row_stride + (cols - 1) * self.col_stride < self.data.len()
-    }
-}
 
 /// The packing buffers of the threads that a thread shares its products with.
 type Scratch<T> = LocalKey<RefCell<Vec<T>>>;
@@ -82,11 +60,11 @@ pub struct Tile<T> {
 
 /// The depth of a panel: with it a tile's panels lie in the first cache.
 const KC: usize = 256;
+/// The depth of a block where rows are read in place.
+const DEEP: usize = 512;
 /// Elements of a packed block of A, and of B.
 const BLOCK_A: usize = 1 << 15;
 const BLOCK_B: usize = 1 << 17;
-/// Elements that fill at least a cache line.
-const LINE: usize = 16;
 /// The widest tile.
 const LARGEST: usize = 8 * 48;
 /// Products below this many multiplications are not worth a second thread.
@@ -121,6 +99,9 @@ pub fn gemm<T: Element>(
         }
         return;
     }
+    if n >= tile.nr && m >= ROWS {
+        return by_rows(m, k, n, a, b, accumulate, c, threads);
+    }
     let c = Out { start: c.as_mut_ptr(), row_stride: n, col_stride: 1 };
     // A narrow result fills the wide side of a tile when it is transposed.
     let wide = n >= m || n >= tile.nr;
@@ -153,6 +134,66 @@ pub fn gemm<T: Element>(
         // A vector that lies across two cache lines takes two loads.
         let start = scratch.as_ptr().align_offset(64).min(LINE);
         threads.for_chunks(&mut scratch[start..start + needed], blocks.elements(), multiply);
+    });
+}
+
+/// The product by the kernels of a loop's recurrent product: B is packed, rows of A are read where they lie. Where they
+/// are not dense, some at a time are made so.
+fn by_rows<T: Element>(
+    m: usize,
+    k: usize,
+    n: usize,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
+    c: &mut [T],
+    threads: &Threads,
+) {
+    let parts = if m * n * k.max(1) < PARALLEL { 1 } else { threads.count() };
+    let share = m.div_ceil(parts);
+    let depth = k.clamp(1, DEEP);
+    // So many rows that they stay in the second cache while all panels go by.
+    let height = (BLOCK_A / depth).next_multiple_of(ROWS).min(share);
+    let dense = a.col_stride == 1;
+    // A row more than a power of two apart: neighbours do not meet in the caches.
+    let a_stride = depth.next_multiple_of(LINE) + LINE;
+    let of_part = if dense { LINE } else { height * a_stride };
+    let of_b = Panels::new::<T>(depth, n).len().next_multiple_of(LINE);
+    let c = Out { start: c.as_mut_ptr(), row_stride: n, col_stride: 1 };
+    T::scratch().with_borrow_mut(|scratch| {
+        let needed = of_b + parts * of_part;
+        if scratch.len() < needed + LINE {
+            scratch.resize(needed + LINE, T::ZERO);
+        }
+        // A vector that lies across two cache lines takes two loads.
+        let start = scratch.as_ptr().align_offset(64).min(LINE);
+        let (packed, scratch) = scratch[start..start + needed].split_at_mut(of_b);
+        // Also for k = 0 there is one pass, which writes the zeros.
+        for l in (0..k.max(1)).step_by(DEEP) {
+            let depth = DEEP.min(k - l);
+            let panels = Panels::new::<T>(depth, n);
+            let packed = &mut packed[..panels.len()];
+            panels.pack(Mat { data: rest(b.data, l * b.row_stride), ..b }, packed, threads);
+            let (packed, accumulate) = (&*packed, accumulate || l > 0);
+            threads.for_chunks(scratch, of_part, |part, scratch| {
+                let end = ((part + 1) * share).min(m);
+                for first in (part * share..end).step_by(height) {
+                    let count = height.min(end - first);
+                    let rows = Mat { data: rest(a.data, first * a.row_stride + l * a.col_stride), ..a };
+                    let (rows, row_stride) = if dense {
+                        (rows.data, a.row_stride)
+                    } else {
+                        pack(count, depth, rows.transposed(), a_stride, &mut scratch[..count * a_stride]);
+                        (&*scratch, a_stride)
+                    };
+                    let c = c.at(first, 0).start;
+                    let init = accumulate.then_some((c.cast_const(), n));
+                    // SAFETY: A holds so many rows of `depth` elements; these rows of C are this part's alone; the
+                    // factor was packed above.
+                    unsafe { panels.multiply(count, rows.as_ptr(), row_stride, packed.as_ptr(), init, c, n) };
+                }
+            });
+        }
     });
 }
 
@@ -276,38 +317,6 @@ impl<T: Element> Job<'_, T> {
                         // SAFETY: i < height, j < width: inside C, and in no other part.
                         unsafe { *c.at(i, j).start = x };
                     }
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn rest<T>(data: &[T], from: usize) -> &[T] {
-    data.get(from..).unwrap_or_default()
-}
-
-/// Panels of `width` rows of `x` (rows × k), each k × `width`, the last one filled with zeros.
-pub(super) fn pack<T: Element>(k: usize, rows: usize, x: Mat<'_, T>, width: usize, out: &mut [T]) {
-    if k == 0 {
-        return;
-    }
-    for (panel, out) in out.chunks_mut(k * width).take(rows.div_ceil(width)).enumerate() {
-        let first = panel * width;
-        let count = width.min(rows - first);
-        if x.row_stride == 1 {
-            for (l, line) in out.chunks_mut(width).enumerate() {
-                let start = first + l * x.col_stride;
-                line[..count].copy_from_slice(&x.data[start..start + count]);
-                line[count..].fill(T::ZERO);
-            }
-        } else {
-            if count < width {
-                out.fill(T::ZERO);
-            }
-            for i in 0..count {
-                let row = &x.data[(first + i) * x.row_stride..];
-                for (l, line) in out.chunks_mut(width).enumerate() {
-                    line[i] = row[l * x.col_stride];
                 }
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod fft;
 pub mod gemm;
 pub mod math;
 pub(crate) mod matrix;
+pub(crate) mod pack;
 pub(crate) mod panel;
 pub(crate) mod program;
 pub(crate) mod reduce;

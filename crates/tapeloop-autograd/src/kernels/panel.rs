@@ -4,7 +4,7 @@
 //! same bits for any number of rows. Here nothing is packed per call, and rows of A are read where they lie.
 
 use super::dispatch::{Isa, isa};
-use super::gemm::{Mat, pack, rest};
+use super::pack::{Mat, pack, rest};
 use super::threads::Threads;
 use super::vector::Vector;
 #[cfg(target_arch = "aarch64")]
@@ -61,7 +61,7 @@ pub struct Operands<T> {
 }
 
 /// The most rows a microkernel takes.
-const ROWS: usize = 6;
+pub(super) const ROWS: usize = 6;
 /// The depth of a block: the next rows find its part of a panel in a near cache.
 const DEPTH: usize = 512;
 /// The widest panel.
