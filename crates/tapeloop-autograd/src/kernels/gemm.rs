@@ -323,7 +323,7 @@ impl<T: Element> Job<'_, T> {
     }
 }
 
-/// One row: c = a B, a row of B at a time.
+/// One row: c = a B, some rows of B at a time, so that memory is read in long runs.
 struct RowTimesMatrix<'a, T> {
     k: usize,
     a: Mat<'a, T>,
@@ -336,31 +336,37 @@ impl<T: Element> Kernel for RowTimesMatrix<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run(self) {
-        const STRIP: usize = 64;
-        let n = self.c.len();
-        for (j, c) in (0..n).step_by(STRIP).zip(self.c.chunks_mut(STRIP)) {
-            let mut sum = [T::ZERO; STRIP];
-            if self.accumulate {
-                sum[..c.len()].copy_from_slice(c);
-            }
-            if c.len() == STRIP {
-                for l in 0..self.k {
-                    let x = self.a.data[l * self.a.col_stride];
-                    let row = &self.b.data[l * self.b.row_stride + j..][..STRIP];
-                    for i in 0..STRIP {
-                        sum[i] = x.mul_add(row[i], sum[i]);
+        /// Results that stay in the first cache.
+        const STRIP: usize = 1024;
+        const TOGETHER: usize = 8;
+        let Self { k, a, b, accumulate, c } = self;
+        if !accumulate {
+            c.fill(T::ZERO);
+        }
+        for (j, c) in c.chunks_mut(STRIP).enumerate() {
+            let n = c.len();
+            let row = |l: usize| &b.data[l * b.row_stride + j * STRIP..][..n];
+            let factor = |l: usize| a.data[l * a.col_stride];
+            let mut l = 0;
+            while l + TOGETHER <= k {
+                let x: [T; TOGETHER] = std::array::from_fn(|q| factor(l + q));
+                let rows: [&[T]; TOGETHER] = std::array::from_fn(|q| row(l + q));
+                for i in 0..n {
+                    // Still one chain over k.
+                    let mut sum = c[i];
+                    for q in 0..TOGETHER {
+                        sum = x[q].mul_add(rows[q][i], sum);
                     }
+                    c[i] = sum;
                 }
-            } else {
-                for l in 0..self.k {
-                    let x = self.a.data[l * self.a.col_stride];
-                    let row = &self.b.data[l * self.b.row_stride + j..][..c.len()];
-                    for (sum, &b) in sum.iter_mut().zip(row) {
-                        *sum = x.mul_add(b, *sum);
-                    }
+                l += TOGETHER;
+            }
+            for l in l..k {
+                let (x, row) = (factor(l), row(l));
+                for i in 0..n {
+                    c[i] = x.mul_add(row[i], c[i]);
                 }
             }
-            c.copy_from_slice(&sum[..c.len()]);
         }
     }
 }
