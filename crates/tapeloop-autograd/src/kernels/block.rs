@@ -79,9 +79,7 @@ impl<F: Pointwise<N>, T: Element, const N: usize> Kernel for Apply<F, T, N> {
                             std::slice::from_raw_parts(row, out.len())
                         },
                     });
-                    for (i, out) in out.iter_mut().enumerate() {
-                        *out = f.call(std::array::from_fn(|k| x[k][i]));
-                    }
+                    line(f, x, out);
                 }
                 continue;
             }
@@ -89,10 +87,35 @@ impl<F: Pointwise<N>, T: Element, const N: usize> Kernel for Apply<F, T, N> {
             let x: [&[T]; N] = std::array::from_fn(|k| unsafe {
                 std::slice::from_raw_parts(inputs[k].start.add(r * inputs[k].stride), width)
             });
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = f.call(std::array::from_fn(|k| x[k][i]));
-            }
+            line(f, x, out);
         }
+    }
+}
+
+/// Elements that are read before any of their results is written. Rows of one buffer may lie between each other: the
+/// compiler would see them overlap, and go element by element.
+const AHEAD: usize = 32;
+
+#[inline(always)]
+fn line<F: Pointwise<N>, T: Element, const N: usize>(f: F, x: [&[T]; N], out: &mut [T]) {
+    let n = out.len();
+    let x = x.map(|x| &x[..n]);
+    let whole = n - n % AHEAD;
+    let mut i = 0;
+    while i < whole {
+        let mut block = [[T::ZERO; AHEAD]; N];
+        for k in 0..N {
+            block[k].copy_from_slice(&x[k][i..i + AHEAD]);
+        }
+        let mut y = [T::ZERO; AHEAD];
+        for j in 0..AHEAD {
+            y[j] = f.call(std::array::from_fn(|k| block[k][j]));
+        }
+        out[i..i + AHEAD].copy_from_slice(&y);
+        i += AHEAD;
+    }
+    for i in whole..n {
+        out[i] = f.call(std::array::from_fn(|k| x[k][i]));
     }
 }
 
