@@ -40,7 +40,7 @@ pub(crate) struct Lowered<T> {
 }
 
 /// Elements that a register of a group holds, about.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 
 /// A value that is rows of another one.
 #[derive(Clone, Copy)]
