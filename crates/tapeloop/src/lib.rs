@@ -48,6 +48,8 @@ mod book {
     struct Readme;
     #[doc = include_str!("../../../docs/tape.md")]
     struct Tape;
+    #[doc = include_str!("../../../docs/the-loop.md")]
+    struct TheLoop;
     #[doc = include_str!("../../../docs/your-own-cell.md")]
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/coming-from.md")]
