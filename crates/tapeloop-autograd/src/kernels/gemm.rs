@@ -1,4 +1,4 @@
-//! Matrix products. Wide results go by the kernels of [`panel`](super::panel), which read rows of A where they lie; narrow
+//! Matrix products. Wide results go by the kernels of `panel`, which read rows of A where they lie; narrow
 //! and flat ones by a register tile per kind of vector, between packed panels of both factors.
 //!
 //! Every element of the result is one chain of fused multiply-adds over k, ascending, whatever the shapes
