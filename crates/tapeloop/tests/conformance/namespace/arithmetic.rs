@@ -131,7 +131,7 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         "fmin" => y.ne(y).if_else(x, x.ne(x).if_else(y, x.minimum(y))),
         "logaddexp" => x.logaddexp(y),
         "xlogy" => x.xlogy(y),
-        "xlog1py" => x.eq(0.0).if_else(0.0, x * y.ln_1p()),
+        "xlog1py" => x.xlog1py(y),
         "isclose" | "allclose" => {
             let (relative, absolute) = (a.number(2, "rtol", 1e-5)?, a.number(3, "atol", 1e-8)?);
             let (x, y) = (x.detach(), y.detach());

@@ -42,7 +42,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             };
             (p / (1.0 - p)).ln()
         }
-        "entr" => x.eq(0.0).if_else(0.0, -x * x.eq(0.0).if_else(1.0, x).ln()),
+        "entr" => x.entr(),
         "erf" => x.erf(),
         "erfc" => x.erfc(),
         "lgamma" | "gammaln" => x.lgamma(),

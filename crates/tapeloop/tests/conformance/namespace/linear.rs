@@ -74,12 +74,12 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         "cholesky_solve" => {
             let (b, l) = (a.var(0, "B input")?, a.var(1, "L")?);
             let l = if a.truth(2, "upper", false)? { l.t() } else { l };
-            l.t().solve_triangular(l.solve_triangular(b, false, false), true, false)
+            l.cholesky_solve(b)
         }
         "cholesky_inverse" => {
             let l = a.var(0, "input L")?;
             let l = if a.truth(1, "upper", false)? { l.t() } else { l };
-            l.matmul(l.t()).inverse()
+            l.cholesky_inverse()
         }
         "trace" => a.var(0, "input")?.trace(),
         "cholesky_ex" | "inv_ex" => {

@@ -1,6 +1,6 @@
 //! Losses.
 
-use tapeloop::losses::{self, CrossEntropy, Ctc, KlDiv, Reduction};
+use tapeloop::losses::{self, CrossEntropy, Ctc, KlDiv, PoissonNll, Reduction, TripletMargin};
 use tapeloop::{Element, Tape, Tensor, Var};
 
 use super::{Found, float};
@@ -71,17 +71,8 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
         }
         "poisson_nll_loss" => {
             let (x, log_input) = (a.var(0, "input")?, a.truth(2, "log_input", true)?);
-            // ε is in the logarithm, and the library's is PyTorch's default.
-            let epsilon = a.number(5, "eps", 1e-8)?;
-            let (full, reduction) = (a.truth(3, "full", false)?, a.reduction(7)?);
-            if log_input || epsilon == 1e-8 {
-                losses::poisson_nll(x, target()?, log_input, full, reduction)
-            } else {
-                let y = target()?;
-                let terms = x - y * (x + epsilon).ln();
-                let stirling = y * y.ln() - y + (y * std::f64::consts::TAU).ln() * 0.5;
-                reduced(if full { terms + y.gt(1.0).if_else(stirling, 0.0) } else { terms }, reduction)
-            }
+            let (full, epsilon, reduction) = (a.truth(3, "full", false)?, a.number(5, "eps", 1e-8)?, a.reduction(7)?);
+            PoissonNll { log_input, full, epsilon, reduction }.of(x, target()?)
         }
         "gaussian_nll_loss" => {
             let (x, variance) = (a.var(0, "input")?, float(tape, &a.get(2, "var"))?);
@@ -140,14 +131,7 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             let margin = a.number(place(3), "margin", 1.0)?;
             let (p, epsilon) = if plain { (a.number(4, "p", 2.0)?, a.number(5, "eps", 1e-6)?) } else { (2.0, 1e-6) };
             let (swap, reduction) = (a.truth(place(6), "swap", false)?, a.reduction(place(8))?);
-            if epsilon == 1e-6 {
-                losses::triplet_margin(points, margin, p, swap, reduction)
-            } else {
-                let distance = |x, y| losses::pairwise_distance(x, y, p, epsilon);
-                let far = distance(points[0], points[2]);
-                let far = if swap { far.minimum(distance(points[1], points[2])) } else { far };
-                reduced((distance(points[0], points[1]) - far + margin).relu(), reduction)
-            }
+            TripletMargin { margin, p, swap, epsilon, reduction }.of(points)
         }
         "ctc_loss" => {
             let options = Ctc {
@@ -186,9 +170,5 @@ fn weighted<'t, T: Element>(
     loss: impl Fn(Reduction) -> Result<Var<'t, T>>,
 ) -> Result<Var<'t, T>> {
     let Some(weight) = a.maybe_var(place, "weight")? else { return loss(reduction) };
-    let terms = loss(Reduction::None)? * weight;
-    Ok(match reduction {
-        Reduction::Mean => terms.sum_all() / weight.broadcast_to(terms.shape()).sum_all(),
-        other => reduced(terms, other),
-    })
+    Ok(losses::weighted(loss(Reduction::None)?, weight, reduction))
 }

@@ -1,8 +1,9 @@
 //! PyTorch's functions, by name, in our operations.
 //!
 //! A function is an arm of the `match` in the file of its kind; it reads its arguments with [`Arguments`]' methods. Add
-//! an arm, and a case that calls it finds it, as a method and as a function. Integers and truth values go through
-//! `exact.rs`, which lists what works on them.
+//! an arm, and a case that calls it finds it, as a method and as a function. A file whose functions share arguments lists
+//! their names first: what it does not know it must not read. Integers and truth values go through `exact.rs`, which lists
+//! what works on them.
 
 mod activation;
 mod arithmetic;

@@ -1,6 +1,6 @@
 //! Pooling, and images as columns of patches.
 
-use tapeloop::{Element, Pad, Pool, Tape, Tensor, Var};
+use tapeloop::{Element, Pad, Pool, Tape, Tensor};
 
 use super::{Found, batched};
 use crate::arguments::Arguments;
@@ -53,28 +53,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             if a.truth(2, "return_indices", false)? {
                 return Err("return_indices is not supported".into());
             }
-            let x = a.var(0, "input")?;
-            // All windows' axes at once: a tie has one winner in the window, the first.
-            let starts = |k: usize, n: usize, length: usize| (k * n / length, ((k + 1) * n).div_ceil(length));
-            let mut parts = vec![x];
-            let rank = x.rank() - lengths.len();
-            for (k, &length) in lengths.iter().enumerate() {
-                let (axis, n) = ((rank + k) as isize, x.shape()[rank + k]);
-                let mut next = Vec::new();
-                for part in parts {
-                    for place in 0..length {
-                        let (start, end) = starts(place, n, length);
-                        next.push(part.slice(axis, start as isize..end as isize));
-                    }
-                }
-                parts = next;
-            }
-            let winners = parts.into_iter().map(|part| {
-                let kept: Vec<isize> = part.shape()[..rank].iter().map(|&n| n as isize).chain([-1]).collect();
-                part.reshape(&kept).max_at(-1, false).0
-            });
-            let shape: Vec<usize> = x.shape()[..rank].iter().copied().chain(lengths).collect();
-            Var::stack(winners, -1).reshape_to(shape)
+            batched(a.var(0, "input")?, lengths.len() + 2, |x| x.adaptive_max_pool(&lengths))
         }
         "unfold" | "fold" => {
             // Images as columns of patches, and the transpose of that.

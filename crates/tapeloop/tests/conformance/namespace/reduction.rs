@@ -24,7 +24,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
     };
     let y = match name {
         "sum" => x.sum(&a.axes(1)?, keep(2)?),
-        "nansum" => x.ne(x).if_else(0.0, x).sum(&a.axes(1)?, keep(2)?),
+        "nansum" => x.nansum(&a.axes(1)?, keep(2)?),
         "mean" => x.mean(&a.axes(1)?, keep(2)?),
         "var" | "std" | "var_mean" | "std_mean" => {
             let (axes, correction, keep) = spread()?;
@@ -35,10 +35,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
             }
             y
         }
-        "nanmean" => {
-            let (known, axes, keep) = (x.eq(x), a.axes(1)?, keep(2)?);
-            known.if_else(x, 0.0).sum(&axes, keep) / known.sum(&axes, keep)
-        }
+        "nanmean" => x.nanmean(&a.axes(1)?, keep(2)?),
         "prod" => x.prod(&a.axes(1)?, keep(2)?),
         "amax" => x.max(&a.axes(1)?, keep(2)?),
         "amin" => x.min(&a.axes(1)?, keep(2)?),
@@ -109,8 +106,7 @@ pub fn call<'t, T: Element>(_: &'t Tape<T>, name: &str, a: &Arguments<'t, T>) ->
         "cov" | "corrcoef" => {
             let correction = if name == "cov" { a.number(KEYWORD, "correction", 1.0)? } else { 1.0 };
             let rows = if x.rank() < 2 { x.reshape(&[1, -1]) } else { x };
-            let centred = rows - rows.mean(&[1], true);
-            let cov = centred.matmul(centred.t()) / (rows.dim(1) as f64 - correction);
+            let cov = rows.cov(correction);
             let cov = if name == "cov" {
                 cov
             } else {

@@ -1,6 +1,6 @@
 //! Choosing and writing entries by index, mask or order.
 
-use tapeloop::{Element, Tape, Tensor, Var};
+use tapeloop::{Element, Tape, Tensor, Var, s};
 
 use super::{Found, float, front, list, with_index};
 use crate::arguments::{Arguments, KEYWORD};
@@ -66,26 +66,40 @@ pub fn call<'t, T: Element>(tape: &'t Tape<T>, name: &str, a: &Arguments<'t, T>)
             let alpha = a.number(KEYWORD, "alpha", 1.0)?;
             x.index_add(axis()?, &a.ints(2, "index")?, a.var(3, "source tensor")? * alpha)
         }
-        "select_scatter" | "slice_scatter" | "diagonal_scatter" | "index_put" => return written(x, name, a),
-        "masked_scatter" => {
-            let mask = a.bools(1, "mask")?.broadcast_to(x.shape()).contiguous();
-            // The k-th true entry takes the source's k-th; others take one that is not used.
-            let mut count = -1i64;
-            let places: Vec<i64> = mask
-                .to_vec()
-                .iter()
-                .map(|&chosen| {
-                    count += i64::from(chosen);
-                    count.max(0)
-                })
-                .collect();
-            let source = a.var(2, "source")?.reshape(&[-1]);
-            if source.size() == 0 {
-                return Ok(Some(Value::Var(x)));
-            }
-            let spread = source.index(&[&Tensor::from_vec(x.shape(), places)]);
-            float(tape, &Value::Bools(mask))?.if_else(spread, x)
+        "select_scatter" => {
+            let (axis, index) = (a.axis(2, "dim", 0)?, a.integer(3, "index", 0)?);
+            let n = x.shape()[front(axis, x.rank())] as i64;
+            x.select_scatter(axis, index.rem_euclid(n) as usize, a.var(1, "src")?)
         }
+        "slice_scatter" => {
+            let end = |value: Value<'t, T>| if value.is_none() { Ok(None) } else { value.integer().map(Some) };
+            let (start, end) = (end(a.get(3, "start"))?.unwrap_or(0), end(a.get(4, "end"))?.unwrap_or(i64::MAX));
+            let part = s(start as isize..end as isize).step(a.integer(5, "step", 1)? as usize);
+            x.slice_scatter(a.axis(2, "dim", 0)?, part, a.var(1, "src")?)
+        }
+        "index_put" => {
+            let Value::List(items) = a.get(1, "indices") else { return Err("indices are no list".into()) };
+            let numbers = items.iter().map(|item| match item {
+                Value::Ints(index) => Some(index),
+                _ => None,
+            });
+            let source = float(tape, &a.get(2, "values"))?;
+            match numbers.collect::<Option<Vec<_>>>() {
+                Some(indices) => x.index_put(&indices, source, a.truth(3, "accumulate", false)?),
+                None => written(x, source, a.truth(3, "accumulate", false)?, |all| super::index(all, &items))?,
+            }
+        }
+        "diagonal_scatter" => {
+            let axis = |place, name, default| match a.get(place, name) {
+                Value::None => Value::Integer(default),
+                value => value,
+            };
+            let axes = [axis(2, "offset", 0), axis(3, "dim1", 0), axis(4, "dim2", 1)];
+            written(x, a.var(1, "src")?, false, |all| {
+                super::call(tape, "diagonal", Arguments::new("", [all].into_iter().chain(axes).collect()))
+            })?
+        }
+        "masked_scatter" => x.masked_scatter(&a.bools(1, "mask")?, a.var(2, "source")?),
         "index_copy" => {
             let (axis, index, source) = (axis()?, a.ints(2, "index")?, a.var(3, "source tensor")?);
             let mut dims = vec![1isize; x.rank()];
@@ -201,44 +215,17 @@ fn columns<'t, T: Element>(places: &Tensor<i64>) -> Value<'t, T> {
     list((0..places.shape()[1]).map(|k| Value::Ints(Tensor::select(places, 1, k).contiguous())))
 }
 
-/// `x` with a part of it written over: the part's places in the flat tensor say where.
-fn written<'t, T: Element>(x: Var<'t, T>, name: &str, a: &Arguments<'t, T>) -> Found<'t, T> {
-    let tape = x.tape();
-    let size = x.size();
-    let numbers = Tensor::from_vec(x.shape(), (0..size as i64).collect());
-    let places = |function: &str, further: Vec<Value<'t, T>>| {
-        let part = [Value::Ints(numbers.clone())].into_iter().chain(further).collect();
-        super::call(tape, function, Arguments::new("", part))
-    };
-    let source = float(tape, &a.get(if name == "index_put" { 2 } else { 1 }, "src values"))?;
-    let part = match name {
-        "select_scatter" => places("select", vec![a.get(2, "dim"), a.get(3, "index")])?,
-        "diagonal_scatter" => {
-            let axis = |place, name, default| match a.get(place, name) {
-                Value::None => Value::Integer(default),
-                value => value,
-            };
-            places("diagonal", vec![axis(2, "offset", 0), axis(3, "dim1", 0), axis(4, "dim2", 1)])?
-        }
-        "slice_scatter" => {
-            let end = |value: Value<'t, T>| if value.is_none() { Ok(None) } else { value.integer().map(Some) };
-            let slice = Value::Slice(end(a.get(3, "start"))?, end(a.get(4, "end"))?, a.integer(5, "step", 1)?);
-            let axis = front(a.axis(2, "dim", 0)?, x.rank());
-            let mut items = vec![Value::Slice(None, None, 1); axis];
-            items.push(slice);
-            super::index(Value::Ints(numbers), &items)?
-        }
-        _ => match a.get(1, "indices") {
-            Value::List(items) => super::index(Value::Ints(numbers), &items)?,
-            other => return Err(format!("{} is no list of indices", other.describe())),
-        },
-    };
-    let Value::Ints(part) = part else { return Ok(None) };
+/// `x` with a part of it written over, or added to: `part` of the places in the flat tensor.
+fn written<'t, T: Element>(
+    x: Var<'t, T>,
+    source: Var<'t, T>,
+    accumulate: bool,
+    part: impl FnOnce(Value<'t, T>) -> Result<Value<'t, T>>,
+) -> Result<Var<'t, T>> {
+    let all = Tensor::from_vec(x.shape(), (0..x.size() as i64).collect());
+    let Value::Ints(part) = part(Value::Ints(all))? else { return Err("a part of integers has other entries".into()) };
     let source = source.broadcast_to(part.shape()).reshape(&[-1]);
     let (flat, at) = (x.reshape(&[-1]), part.reshape(&[-1]).contiguous());
-    let y = match name == "index_put" && a.truth(3, "accumulate", false)? {
-        true => flat.scatter_add(0, &at, source),
-        false => flat.scatter(0, &at, source),
-    };
-    Ok(Some(Value::Var(y.reshape_to(x.shape()))))
+    let y = if accumulate { flat.scatter_add(0, &at, source) } else { flat.scatter(0, &at, source) };
+    Ok(y.reshape_to(x.shape()))
 }
