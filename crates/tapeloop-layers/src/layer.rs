@@ -1,6 +1,6 @@
 //! A layer: values to values. What a model is a sequence of.
 
-use tapeloop_autograd::{Element, Module, Rng, Tensor, Var};
+use tapeloop_autograd::{Element, Module, Rng, Var};
 
 use crate::Error;
 
@@ -43,11 +43,12 @@ pub trait Layer<T: Element>: Module<T> + Send {
     /// If the layer cannot take such an input.
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error>;
 
-    /// Whether the layer can take this very value: beyond its shape, what it holds.
+    /// Whether the layer can take this very value, beyond what its configuration says of shapes. Only what needs numbers
+    /// reads them: a model may be part of a step that is traced.
     ///
     /// # Errors
     /// With what is wrong.
-    fn check(&self, _: &Tensor<T>) -> Result<(), Error> {
+    fn check(&self, _: Var<'_, T>) -> Result<(), Error> {
         Ok(())
     }
 

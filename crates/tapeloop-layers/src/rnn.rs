@@ -249,7 +249,7 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
         Ok(time.into_iter().chain(output.iter().map(|&n| Some(n))).collect())
     }
 
-    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+    fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
         match self.carried_state().as_ref().and_then(|carried| carried.first()) {
             Some(carried) if self.options.stateful && carried.shape().first() != x.shape().first() => {
                 let batch = carried.shape()[0];

@@ -1,7 +1,7 @@
 //! A model at its door: what is wrong is an error that says so, and changes nothing.
 
 use tapeloop_autograd::losses::{Reduction, mse};
-use tapeloop_autograd::{Module, Path, Rng, Tape, Tensor, Threads};
+use tapeloop_autograd::{Loop, Module, Path, Rng, Tape, Tensor, Threads};
 use tapeloop_layers::{
     Activation, ActivationLayer, Dense, Dropout, Embedding, Gru, Initializer, LayerNorm, Lstm, Pass, Sequential,
     SimpleRnn,
@@ -267,4 +267,25 @@ fn the_same_seed_trains_to_the_same_bits() {
     let losses = train(4);
     assert!(losses[29] < 0.7 * losses[0], "{losses:?}");
     assert_eq!(losses, train(4));
+}
+
+#[test]
+fn a_model_within_a_step_is_traced() {
+    let model = Sequential::new([3]).add(Dense::new(4)).add(Dense::new(3)).build::<f64>(0).unwrap();
+    let tape = Tape::new();
+    let x = tape.leaf(Tensor::normal([5, 2, 3], 0.0, 1.0, &mut Rng::new(1)));
+    let start = tape.constant(Tensor::zeros([2, 3]));
+    let step = |h: tapeloop_autograd::Var<'_, f64>| model.forward(h, &mut Pass::inference()).value();
+    let ran = Loop::new().run(x, &[start], |x, state| {
+        let h = model.forward(x + state[0], &mut Pass::inference());
+        (smallvec::smallvec![h], h)
+    });
+    let output = ran.expect("nothing that a loop does not know").output.value();
+    let mut h = start;
+    for t in 0..5 {
+        h = tape.constant(step(x.select(0, t) + h));
+        let error = (output.select(0, t).to_vec().iter().zip(h.value().to_vec()))
+            .fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
+        assert!(error < 1e-14, "step {t}: {error:e}");
+    }
 }

@@ -1,7 +1,7 @@
 //! An activation as a layer of its own.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Tensor, Var, module};
+use tapeloop_autograd::{Element, Rng, Var, module};
 
 use super::Config;
 use crate::layer::{Axes, Layer, Pass};
@@ -62,7 +62,7 @@ impl<T: Element> Layer<T> for ActivationLayer {
         }
     }
 
-    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+    fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
         match (self.activation, x.shape().last()) {
             (Activation::Sparsemax, Some(0)) => Err(Error::input("a last axis of at least 1", NO_POINT)),
             _ => Ok(()),

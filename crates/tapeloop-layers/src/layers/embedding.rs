@@ -97,7 +97,7 @@ impl<T: Element> EmbeddingLayer<T> {
 impl<T: Element> Layer<T> for EmbeddingLayer<T> {
     #[track_caller]
     fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
-        if let Err(error) = self.check(&x.value()) {
+        if let Err(error) = self.check(x) {
             panic!("{error}");
         }
         self.look_up(x.tape(), &x.value().map(|id| id.to_f64() as i64))
@@ -108,10 +108,11 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
         Ok(input.iter().copied().chain([Some(width)]).collect())
     }
 
-    fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
+    fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
         let rows = self.embeddings.value().shape()[0];
         let valid = |id: f64| id.fract() == 0.0 && id >= 0.0 && id < rows as f64;
-        match x.contiguous().as_slice().unwrap_or_default().iter().map(|id| id.to_f64()).find(|&id| !valid(id)) {
+        match x.value().contiguous().as_slice().unwrap_or_default().iter().map(|id| id.to_f64()).find(|&id| !valid(id))
+        {
             Some(id) => Err(Error::input(format!("ids that are whole numbers in 0..{rows}"), id.to_string())),
             None => Ok(()),
         }

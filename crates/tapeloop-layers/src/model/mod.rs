@@ -54,7 +54,7 @@ impl<T: Element> Model<T> {
         }
         let mut x = x;
         for Named { name, layer, .. } in &self.layers {
-            if let Err(error) = layer.check(&x.value()) {
+            if let Err(error) = layer.check(x) {
                 panic!("{}", error.in_layer(name));
             }
             x = layer.forward(x, pass);
@@ -98,7 +98,7 @@ impl<T: Element> Model<T> {
             let mut pass = Pass::inference();
             let mut value = tape.constant(x.clone());
             for Named { name, layer, .. } in &self.layers {
-                layer.check(&value.value()).map_err(|error| error.in_layer(name))?;
+                layer.check(value).map_err(|error| error.in_layer(name))?;
                 value = layer.forward(value, &mut pass);
             }
             Ok(value.value())
