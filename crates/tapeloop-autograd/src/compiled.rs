@@ -13,7 +13,7 @@ use crate::ops::{AnyOp, Op};
 use crate::tape::{Gradients, Tape, Var};
 use crate::tensor::Tensor;
 
-/// The doors to generic code: each calls the function of its name.
+/// The doors to generic code. Each only passes on: what it stands for is documented there.
 pub trait Compiled: Sized {
     fn operation(any: &AnyOp<Self>) -> &dyn Op<Self>
     where
