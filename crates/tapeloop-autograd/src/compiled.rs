@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::element::Element;
-use crate::looping::{Plan, Ran, Source, Step, Untraceable, Want};
+use crate::looping::{Plan, Ran, Segments, Source, Step, Untraceable, Want};
 use crate::ops::{AnyOp, Op};
 use crate::tape::{Gradients, Tape, Var};
 use crate::tensor::Tensor;
@@ -44,6 +44,13 @@ pub trait Compiled: Sized {
         extent: (usize, usize),
         initial: &[Var<'t, Self>],
         leaf: &mut dyn FnMut(&Source<Self>) -> Var<'t, Self>,
+    ) -> Ran<'t, Self>
+    where
+        Self: Element;
+    fn run_segments<'t>(
+        segments: &Arc<Segments<Self>>,
+        tape: &'t Tape<Self>,
+        inputs: &[Var<'t, Self>],
     ) -> Ran<'t, Self>
     where
         Self: Element;
@@ -90,6 +97,13 @@ macro_rules! compiled {
                 leaf: &mut dyn FnMut(&Source<$t>) -> Var<'t, $t>,
             ) -> Ran<'t, $t> {
                 plan.run(tape, extent, initial, leaf)
+            }
+            fn run_segments<'t>(
+                segments: &Arc<Segments<$t>>,
+                tape: &'t Tape<$t>,
+                inputs: &[Var<'t, $t>],
+            ) -> Ran<'t, $t> {
+                segments.run(tape, inputs)
             }
             fn explain(plan: &Plan<$t>) -> String {
                 plan.explain()

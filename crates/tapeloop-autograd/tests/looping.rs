@@ -1,7 +1,7 @@
 //! Loops against the same steps on the tape, one after the other: values, gradients, gradients of gradients.
 
 use smallvec::{SmallVec, smallvec};
-use tapeloop_autograd::{Element, Loop, Param, Returned, Rng, Tape, Tensor, Threads, Var};
+use tapeloop_autograd::{Checkpoint, Element, Loop, Param, Returned, Rng, Tape, Tensor, Threads, Var};
 
 type Step<T> = for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>;
 
@@ -199,6 +199,49 @@ fn equals_steps_in_double_precision() {
 #[test]
 fn equals_steps_in_single_precision() {
     loop_equals_steps::<f32>(1e-5);
+}
+
+/// With checkpoints: results of the same bits, gradients within rounding, second ones too.
+#[test]
+fn checkpoints_change_nothing_but_memory() {
+    for network in networks::<f64>() {
+        for (time, batch) in [(1, 2), (2, 1), (7, 3), (9, 2)] {
+            for last in [false, true] {
+                let threads = Threads::new(1);
+                let all = everything(&network, Some(&Loop::new()), time, batch, last, &threads);
+                let policies = [1, 2, 3, 8, 100].map(Checkpoint::every).into_iter().chain([Checkpoint::sqrt()]);
+                for checkpoint in policies {
+                    let what = format!("{} {time}x{batch} {last} {checkpoint:?}", network.name);
+                    let some = Loop::new().checkpoint(checkpoint);
+                    let some = everything(&network, Some(&some), time, batch, last, &threads);
+                    let results = 1 + network.states.len();
+                    let bits = |values: &[Tensor<f64>]| -> Vec<Vec<u64>> {
+                        let bits = |x: &Tensor<f64>| x.to_vec().iter().map(|x| x.to_bits()).collect();
+                        values[..results].iter().map(bits).collect()
+                    };
+                    assert!(bits(&all) == bits(&some), "{what}");
+                    close(&what, &some, &all, 1e-12);
+                }
+            }
+        }
+    }
+}
+
+/// Training over 10,000 steps in the memory of a few hundred.
+#[test]
+fn checkpoints_bound_memory() {
+    let bytes = |looped: Loop<f32>| {
+        let network = &networks::<f32>()[0];
+        let tape = Tape::with_threads(Threads::new(1));
+        let x = tape.constant(Tensor::full([10_000, 1, INPUT], 0.1));
+        let zero = [UNITS; 2].map(|width| tape.full([1, width], 0.0));
+        let ran = looped.last(x, &zero, |x, s| (network.step)(&network.params, x, s)).unwrap();
+        let gradients = ran.output.square().sum_all().backward();
+        assert!(gradients.of(&network.params[1]).is_some());
+        tape.bytes()
+    };
+    let (all, some) = (bytes(Loop::new()), bytes(Loop::new().checkpoint(Checkpoint::sqrt())));
+    assert!(some * 10 < all, "{some} of {all} bytes");
 }
 
 #[test]

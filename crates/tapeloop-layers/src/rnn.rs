@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
 use tapeloop_autograd::{
-    Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
+    Checkpoint, Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
 };
 
 use crate::layer::{Axes, Layer, Pass};
@@ -23,6 +23,8 @@ pub struct RnnOptions {
     pub stateful: bool,
     /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result.
     pub unroll: bool,
+    /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// A cell repeated over time.
@@ -54,7 +56,11 @@ pub struct RnnOutput<'t, T: Element> {
 impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// A layer that repeats `cell`.
     pub fn new(cell: C, options: RnnOptions) -> Self {
-        Self { cell, options, looped: Loop::new(), unrolled: Mutex::new(None), carried: Mutex::new(None) }
+        let looped = match options.checkpoint {
+            Some(checkpoint) => Loop::new().checkpoint(checkpoint),
+            None => Loop::new(),
+        };
+        Self { cell, options, looped, unrolled: Mutex::new(None), carried: Mutex::new(None) }
     }
 
     /// The cell.

@@ -183,10 +183,16 @@ pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
             stack.extend(&both.step.nodes[id].inputs);
         }
     }
+    // A sum that a product starts from is the product's result: it is there, and the product alone is not.
+    let uses = step.uses();
+    let is_light = |node: &Node<T>| {
+        let product = |&input: &Id| step.nodes[input].is_product() && uses[input] == 1;
+        node.op().is_some_and(is_light) && !(node.is_sum() && node.inputs.iter().any(product))
+    };
     // The last first: a light function of one value is computed again from that value.
     for id in (0..both.forward).rev() {
         let node = &step.nodes[id];
-        let light = node.op().is_some_and(is_light);
+        let light = is_light(node);
         let varying: SmallVec<[Id; 4]> = node
             .inputs
             .iter()
@@ -203,7 +209,7 @@ pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
         let node = &step.nodes[id];
         let there =
             |&input: &Id| read[input] || matches!(step.nodes[input].source, Source::Fixed(_) | Source::Sequence(_));
-        if read[id] && node.op().is_some_and(is_light) && node.inputs.iter().all(there) {
+        if read[id] && is_light(node) && node.inputs.iter().all(there) {
             read[id] = false;
         }
     }

@@ -1,5 +1,6 @@
 //! Loops: a step is traced once, taken apart, and run over time at the speed of a hand-written kernel.
 
+mod checkpoint;
 mod derive;
 mod explain;
 mod lift;
@@ -18,8 +19,10 @@ use crate::element::Element;
 use crate::shape::Shape;
 use crate::tape::{Tape, Var};
 
+pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::Segments;
 pub(crate) use plan::{Plan, Ran, Want};
-pub(crate) use splice::{Part, Splice};
+pub(crate) use splice::{Part, Several};
 pub(crate) use step::{Source, Step};
 use trace::Fixed;
 pub(crate) use trace::untraceable;
@@ -47,16 +50,28 @@ pub use trace::{Returned, Untraceable};
 /// # Ok::<(), tapeloop_autograd::Untraceable>(())
 /// ```
 pub struct Loop<T: Element = f32> {
+    checkpoint: Option<Checkpoint>,
     known: Mutex<Known<T>>,
 }
 
 struct Known<T: Element> {
     /// What steps are traced on.
     tape: Tape<T>,
-    plans: Vec<(Traced<T>, Planned<T>)>,
+    plans: Vec<Entry<T>>,
 }
 
-type Planned<T> = Result<Arc<Plan<T>>, Untraceable>;
+/// A plan, or why there is none.
+struct Entry<T: Element> {
+    traced: Traced<T>,
+    planned: Result<Planned<T>, Untraceable>,
+}
+
+#[derive(Clone)]
+struct Planned<T: Element> {
+    plan: Arc<Plan<T>>,
+    /// The plan in segments, if the loop has checkpoints.
+    segments: Option<Arc<Segments<T>>>,
+}
 
 /// What a plan was made of.
 struct Traced<T: Element> {
@@ -69,6 +84,7 @@ impl<T: Element> Known<T> {
     fn plan(
         &mut self,
         want: Want,
+        checkpoint: Option<Checkpoint>,
         x: &Shape,
         states: &[Shape],
         step: impl Traceable<T>,
@@ -77,16 +93,21 @@ impl<T: Element> Known<T> {
         let count = states.len();
         let found = trace::trace(tape, &x[1..].into(), states, step).and_then(|roots| {
             let same = |traced: &Traced<T>| traced.want == want && trace::same(tape, count, &roots, &traced.step);
-            let plan = match plans.iter().find(|(traced, _)| same(traced)) {
-                Some((_, plan)) => plan.clone()?,
+            let fixed = trace::fixed(tape, count);
+            let planned = match plans.iter().find(|entry| same(&entry.traced)) {
+                Some(entry) => entry.planned.clone()?,
                 None => {
                     let step = trace::read(tape, count, &roots);
-                    let plan = T::plan(&step, want);
-                    plans.push((Traced { step, want }, plan.clone()));
-                    plan?
+                    let segments = |plan: &Arc<Plan<T>>| {
+                        let counts = [1, count, fixed.len()];
+                        checkpoint.map(|checkpoint| Arc::new(Segments::new(Arc::clone(plan), checkpoint, counts)))
+                    };
+                    let planned = T::plan(&step, want).map(|plan| Planned { segments: segments(&plan), plan });
+                    plans.push(Entry { traced: Traced { step, want }, planned: planned.clone() });
+                    planned?
                 }
             };
-            Ok((plan, trace::fixed(tape, count)))
+            Ok((planned, fixed))
         });
         // The tape would share the parameters' values, which then could not be changed in place.
         tape.reset();
@@ -95,7 +116,7 @@ impl<T: Element> Known<T> {
 }
 
 /// A plan, and the fixed values of this trace.
-type Found<T> = (Arc<Plan<T>>, SmallVec<[Fixed<T>; 16]>);
+type Found<T> = (Planned<T>, SmallVec<[Fixed<T>; 16]>);
 
 /// A step that can be called with values of any tape.
 trait Traceable<T: Element>: for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T> {}
@@ -119,7 +140,29 @@ impl<T: Element> Default for Loop<T> {
 impl<T: Element> Loop<T> {
     /// A loop that knows no step yet.
     pub fn new() -> Self {
-        Self { known: Mutex::new(Known { tape: Tape::tracing(), plans: Vec::new() }) }
+        Self { checkpoint: None, known: Mutex::new(Known { tape: Tape::tracing(), plans: Vec::new() }) }
+    }
+
+    /// Keeps states only at these steps, and computes what lies between again when walking back: less memory for more
+    /// time.
+    ///
+    /// ```
+    /// use smallvec::smallvec;
+    /// use tapeloop_autograd::{Checkpoint, Loop, Tape, Tensor};
+    /// let looped = Loop::new().checkpoint(Checkpoint::sqrt());
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::full([10_000, 1, 1], 0.5f64)); // time, batch, features
+    /// let start = tape.constant(Tensor::zeros([1, 1]));
+    /// let ran = looped.last(x, &[start], |x, state| {
+    ///     let h = (x + state[0] * 0.5).tanh();
+    ///     (smallvec![h], h)
+    /// })?;
+    /// assert_eq!(ran.output.sum_all().backward().wrt(x).unwrap().shape(), [10_000, 1, 1]);
+    /// # Ok::<(), tapeloop_autograd::Untraceable>(())
+    /// ```
+    #[must_use]
+    pub fn checkpoint(self, checkpoint: Checkpoint) -> Self {
+        Self { checkpoint: Some(checkpoint), known: Mutex::new(Known { tape: Tape::tracing(), plans: Vec::new() }) }
     }
 
     /// Repeats `step` over `x`, (time, batch, …) of at least one step, from these states, (batch, …) each. `step` gets
@@ -178,8 +221,10 @@ impl<T: Element> Loop<T> {
         }
         let (time, batch) = (shape[0], shape[1]);
         let shapes: SmallVec<[Shape; 2]> = state.iter().map(|state| state.shape()).collect();
-        let (plan, fixed) =
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).plan(want, &shape, &shapes, step)?;
+        let (Planned { plan, segments }, fixed) = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.plan(want, self.checkpoint, &shape, &shapes, step)?
+        };
         let tape = x.tape();
         let fixed: SmallVec<[Var<'t, T>; 16]> = fixed
             .into_iter()
@@ -188,10 +233,17 @@ impl<T: Element> Loop<T> {
                 None => tape.constant(fixed.value),
             })
             .collect();
-        let ran = T::run(&plan, tape, (time, batch), state, &mut |source| match source {
-            Source::Fixed(k) => fixed[*k],
-            _ => x,
-        });
+        let segmented = segments.filter(|_| self.checkpoint.is_some_and(|checkpoint| checkpoint.segment(time) < time));
+        let ran = match segmented {
+            Some(segments) => {
+                let inputs: SmallVec<[Var<'t, T>; 24]> = [x].iter().chain(state).chain(&fixed).copied().collect();
+                T::run_segments(&segments, tape, &inputs)
+            }
+            None => T::run(&plan, tape, (time, batch), state, &mut |source| match source {
+                Source::Fixed(k) => fixed[*k],
+                _ => x,
+            }),
+        };
         Ok(Looped { output: ran.outputs[0], state: ran.last })
     }
 }
@@ -201,9 +253,14 @@ impl<T: Element> Loop<T> {
     pub fn explain(&self) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        for (_, plan) in &known.plans {
-            match plan {
-                Ok(plan) => text += &T::explain(plan),
+        for entry in &known.plans {
+            match &entry.planned {
+                Ok(Planned { plan, segments }) => {
+                    text += &T::explain(plan);
+                    if let Some(segments) = segments {
+                        text += &segments.explain();
+                    }
+                }
                 Err(error) => text += &format!("no loop, since {error}\n"),
             }
         }

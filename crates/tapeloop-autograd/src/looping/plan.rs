@@ -112,6 +112,11 @@ impl<T: Element> Plan<T> {
         Ok(Self { step, want, before, after, sequences, fixed, emitted, body, training: OnceLock::new() })
     }
 
+    /// Which steps of the output it gives.
+    pub(crate) fn want(&self) -> Want {
+        self.want
+    }
+
     /// The body for a tape that records, or does not.
     pub(crate) fn body(&self, recording: bool) -> &Arc<Splice<T>> {
         if recording { self.training.get_or_init(|| Arc::new(self.body.training())) } else { &self.body }

@@ -13,11 +13,17 @@ use crate::kernels::elementwise;
 use crate::kernels::gemm::Mat;
 use crate::kernels::program::{Buffer, Extent, Side, Slots};
 use crate::kernels::threads::Threads;
-use crate::ops::{Op, Run};
+use crate::ops::{AnyOp, Op, Run};
 use crate::shape::{Shape, ShapeResult};
 use crate::tape::pool::Pool;
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::Tensor;
+
+/// An operation with several results: its node is followed by one for each of them.
+pub(crate) trait Several<T: Element>: Op<T> {
+    /// How many results there are.
+    fn results(&self) -> usize;
+}
 
 /// A result of a loop: a node that holds a value, whose derivative is the loop's business.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +86,6 @@ impl<T: Element> Splice<T> {
         self.lowered.states.len()
     }
 
-    /// The number of results: last states and outputs.
-    pub(crate) fn results(&self) -> usize {
-        self.states() + self.lowered.outputs.len()
-    }
-
     /// Runs over `time` steps of `batch` rows.
     #[track_caller]
     pub(crate) fn run<'t>(
@@ -95,7 +96,7 @@ impl<T: Element> Splice<T> {
     ) -> SmallVec<[Var<'t, T>; 16]> {
         let values: SmallVec<[Tensor<T>; 16]> = inputs.iter().map(|x| x.value()).collect();
         let results = tape.compute(|pool, threads| self.compute(&values, extent, pool, threads));
-        tape.splice(Arc::clone(self), inputs, results)
+        tape.splice(AnyOp::Loop(Arc::clone(self) as Arc<dyn Several<T>>), inputs, results)
     }
 
     fn compute(
@@ -239,6 +240,13 @@ impl<T: Element> Op<T> for Splice<T> {
             }
         };
         derivative.give(self, back);
+    }
+}
+
+impl<T: Element> Several<T> for Splice<T> {
+    /// Last states and outputs.
+    fn results(&self) -> usize {
+        self.states() + self.lowered.outputs.len()
     }
 }
 

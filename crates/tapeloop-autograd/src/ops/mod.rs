@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::element::Element;
-use crate::looping::{Part, Splice};
+use crate::looping::{Part, Several};
 use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Tape, Var};
 use crate::tensor::Tensor;
@@ -118,7 +118,7 @@ macro_rules! ops {
             $($( $flat_op($flat_group::$flat_file::$flat_op), )*)*
             Custom(Arc<dyn Op<T>>),
             /// A loop: its results are the nodes after it.
-            Loop(Arc<Splice<T>>),
+            Loop(Arc<dyn Several<T>>),
             /// A result of the loop before it.
             Part(Part),
         }
@@ -130,7 +130,7 @@ macro_rules! ops {
                     $($( Self::$op(op) => op, )*)*
                     $($( Self::$flat_op(op) => op, )*)*
                     Self::Custom(op) => &**op,
-                    Self::Loop(splice) => &**splice,
+                    Self::Loop(several) => &**several,
                     Self::Part(part) => part,
                 }
             }

@@ -311,7 +311,7 @@ impl<T: Element> Tape<T> {
     fn kind(&self, index: usize) -> Kind {
         match &self.state.borrow().nodes[index].op {
             Some(AnyOp::Part(_)) => Kind::Part,
-            Some(AnyOp::Loop(splice)) => Kind::Loop(splice.results()),
+            Some(AnyOp::Loop(several)) => Kind::Loop(several.results()),
             _ => Kind::Single,
         }
     }

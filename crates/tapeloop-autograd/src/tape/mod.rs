@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 
 use crate::element::Element;
 use crate::kernels::threads::Threads;
-use crate::looping::{Part, Splice, untraceable};
+use crate::looping::{Part, untraceable};
 use crate::ops::{AnyOp, Run};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -312,6 +312,11 @@ impl<T: Element> Tape<T> {
         state.nodes.iter().map(|node| node.value.bytes()).sum::<usize>() + state.pool.bytes()
     }
 
+    /// Works on these threads from now on.
+    pub(crate) fn use_threads(&mut self, threads: &Threads) {
+        self.threads = threads.clone();
+    }
+
     /// The threads this tape works on.
     pub fn threads(&self) -> &Threads {
         &self.threads
@@ -372,11 +377,11 @@ impl<T: Element> Tape<T> {
         self.append(&mut state, Some(op), indices, value, needs_grad, at)
     }
 
-    /// Records a loop on `inputs`, which has computed `results`: the node of the loop, and one for each result.
+    /// Records the loop `several` on `inputs`, which has computed `results`: the node of the loop, and one for each result.
     #[track_caller]
     pub(crate) fn splice<'t>(
         &'t self,
-        splice: Arc<Splice<T>>,
+        several: AnyOp<T>,
         inputs: &[Var<'t, T>],
         results: SmallVec<[Tensor<T>; 16]>,
     ) -> SmallVec<[Var<'t, T>; 16]> {
@@ -389,7 +394,7 @@ impl<T: Element> Tape<T> {
         indices.extend(inputs.iter().map(|x| x.index));
         let needs_grad = indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         let nothing = state.pool.take(&Shape::from([0]));
-        let of = self.append(&mut state, Some(AnyOp::Loop(splice)), indices, nothing, needs_grad, at).index;
+        let of = self.append(&mut state, Some(several), indices, nothing, needs_grad, at).index;
         let part = |x| self.append(&mut state, Some(AnyOp::Part(Part)), SmallVec::from_slice(&[of]), x, needs_grad, at);
         results.into_iter().map(part).collect()
     }

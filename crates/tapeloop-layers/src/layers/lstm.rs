@@ -1,7 +1,7 @@
 //! The configuration of an LSTM layer.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng};
+use tapeloop_autograd::{Checkpoint, Element, Rng};
 
 use super::keeps_shape;
 use super::recurrent::recurrent;
@@ -46,6 +46,9 @@ pub struct Lstm {
     pub stateful: bool,
     /// Records every step on the tape instead of one loop, with the same result. Default false.
     pub unroll: bool,
+    /// Keeps only some of the loop's states for the backward pass. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Default for Lstm {
@@ -64,6 +67,7 @@ impl Default for Lstm {
             go_backwards: false,
             stateful: false,
             unroll: false,
+            checkpoint: None,
         }
     }
 }

@@ -78,10 +78,16 @@ macro_rules! recurrent {
                 Self { unroll, ..self }
             }
 
+            /// Keeps only some of the loop's states for the backward pass, and computes what lies between again: less
+            /// memory for more time.
+            pub fn checkpoint(self, checkpoint: tapeloop_autograd::Checkpoint) -> Self {
+                Self { checkpoint: Some(checkpoint), ..self }
+            }
+
             /// How the layer runs over time.
             pub fn options(&self) -> $crate::RnnOptions {
-                let Self { return_sequences, return_state, go_backwards, stateful, unroll, .. } = *self;
-                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful, unroll }
+                let Self { return_sequences, return_state, go_backwards, stateful, unroll, checkpoint, .. } = *self;
+                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful, unroll, checkpoint }
             }
 
             /// A cell with fresh weights for this many input features.

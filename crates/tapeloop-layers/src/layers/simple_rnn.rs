@@ -1,7 +1,7 @@
 //! The configuration of a fully connected recurrent layer.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng};
+use tapeloop_autograd::{Checkpoint, Element, Rng};
 
 use super::keeps_shape;
 use super::recurrent::recurrent;
@@ -42,6 +42,9 @@ pub struct SimpleRnn {
     pub stateful: bool,
     /// Records every step on the tape instead of one loop, with the same result. Default false.
     pub unroll: bool,
+    /// Keeps only some of the loop's states for the backward pass. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Default for SimpleRnn {
@@ -58,6 +61,7 @@ impl Default for SimpleRnn {
             go_backwards: false,
             stateful: false,
             unroll: false,
+            checkpoint: None,
         }
     }
 }
