@@ -83,6 +83,31 @@ fn along(time: usize, shape: &Shape) -> Shape {
     std::iter::once(time).chain(shape.iter().copied()).collect()
 }
 
+/// Values handed from segment to segment: one set is read while the other is written.
+struct Carried<T: Element> {
+    read: SmallVec<[Tensor<T>; 2]>,
+    written: SmallVec<[Tensor<T>; 2]>,
+}
+
+impl<T: Element> Carried<T> {
+    /// Sets of the shapes of `like`.
+    fn new(tape: &Tape<T>, like: &[Tensor<T>]) -> Self {
+        let set = || like.iter().map(|x| take(tape, x.shape())).collect();
+        Self { read: set(), written: set() }
+    }
+
+    /// What was written is what is read next.
+    fn turn(&mut self) {
+        std::mem::swap(&mut self.read, &mut self.written);
+    }
+
+    /// What would be read next.
+    fn end(self, tape: &Tape<T>) -> SmallVec<[Tensor<T>; 2]> {
+        tape.compute(|pool, _| self.written.into_iter().for_each(|x| pool.give(x)));
+        self.read
+    }
+}
+
 impl<T: Element> Segments<T> {
     pub(crate) fn new(plan: Arc<Plan<T>>, checkpoint: Checkpoint, counts: [usize; 3]) -> Self {
         Self { plan, checkpoint, counts, tape: Mutex::new(Tape::new()) }
@@ -121,16 +146,12 @@ impl<T: Element> Segments<T> {
         let initial = &inputs[sequences..sequences + states];
         let mut starts: SmallVec<[Tensor<T>; 2]> =
             initial.iter().map(|x| take(tape, &along(count, x.shape()))).collect();
-        // A segment reads the states in one and writes them to the other.
-        let fresh = || initial.iter().map(|x| take(tape, x.shape())).collect();
-        let mut carried: [SmallVec<[Tensor<T>; 2]>; 2] = [fresh(), fresh()];
-        carried[0].iter_mut().zip(initial).for_each(|(to, from)| copy(tape, from, to.as_mut_slice()));
+        let mut carried = Carried::new(tape, initial);
+        carried.read.iter_mut().zip(initial).for_each(|(to, from)| copy(tape, from, to.as_mut_slice()));
         let mut output: Option<Tensor<T>> = None;
         for k in 0..count {
             inner.reset();
-            let [even, odd] = &mut carried;
-            let (from, to) = if k % 2 == 0 { (even, odd) } else { (odd, even) };
-            for (starts, from) in starts.iter_mut().zip(&*from) {
+            for (starts, from) in starts.iter_mut().zip(&carried.read) {
                 copy(tape, from, &mut starts.as_mut_slice()[k * from.size()..]);
             }
             let (start, length) = self.span(time, k);
@@ -138,7 +159,7 @@ impl<T: Element> Segments<T> {
             let ran = inner.no_grad(|| {
                 let mut leaves: SmallVec<[Var<'_, T>; 24]> = SmallVec::new();
                 leaves.extend(inputs[..sequences].iter().map(|x| inner.constant(x.sliced(0, start, length, 1))));
-                leaves.extend(from.iter().map(|x| inner.constant(x.clone())));
+                leaves.extend(carried.read.iter().map(|x| inner.constant(x.clone())));
                 leaves.extend(inputs[sequences + states..].iter().map(|x| inner.constant(x.clone())));
                 self.segment(inner, length, &leaves)
             });
@@ -155,13 +176,12 @@ impl<T: Element> Segments<T> {
                 }
                 Want::Last => {}
             }
-            to.iter_mut().zip(&ran.last).for_each(|(to, last)| copy(tape, &last.value(), to.as_mut_slice()));
+            let written = carried.written.iter_mut();
+            written.zip(&ran.last).for_each(|(to, last)| copy(tape, &last.value(), to.as_mut_slice()));
+            carried.turn();
         }
         inner.reset();
-        let [even, odd] = carried;
-        let (last, unused) = if count % 2 == 0 { (even, odd) } else { (odd, even) };
-        tape.compute(|pool, _| unused.into_iter().for_each(|x| pool.give(x)));
-        output.into_iter().chain(last).chain(starts).collect()
+        output.into_iter().chain(carried.end(tape)).chain(starts).collect()
     }
 
     /// The plan over one segment, from its leaves.
@@ -209,9 +229,8 @@ impl<T: Element> Segments<T> {
         // handed from segment to segment.
         let mut sums: SmallVec<[Option<Tensor<T>>; 24]> =
             (0..inputs.len()).map(|k| (!is_state(k) && back.needs(k)).then(|| take(tape, inputs[k].shape()))).collect();
-        let fresh = || inputs[sequences..sequences + states].iter().map(|x| take(tape, x.shape())).collect();
-        let mut carried: [SmallVec<[Tensor<T>; 2]>; 2] = [fresh(), fresh()];
-        for (k, to) in carried[0].iter_mut().enumerate() {
+        let mut carried = Carried::new(tape, &inputs[sequences..sequences + states]);
+        for (k, to) in carried.read.iter_mut().enumerate() {
             match back.part_cotangent(1 + k) {
                 Some(last) => copy(tape, &last.value(), to.as_mut_slice()),
                 None => to.as_mut_slice().fill(T::ZERO),
@@ -219,8 +238,6 @@ impl<T: Element> Segments<T> {
         }
         for (turn, k) in (0..count).rev().enumerate() {
             inner.reset();
-            let [even, odd] = &mut carried;
-            let (from, to) = if turn % 2 == 0 { (even, odd) } else { (odd, even) };
             let (start, length) = self.span(time, k);
             let inner = &*inner;
             let leaves: SmallVec<[Var<'_, T>; 24]> = (0..inputs.len())
@@ -242,14 +259,15 @@ impl<T: Element> Segments<T> {
                 Want::All => Some(x.sliced(0, start, length, 1)),
                 Want::Last => (k + 1 == count).then(|| x.clone()),
             });
-            let mut roots: SmallVec<[(Var<'_, T>, &Tensor<T>); 4]> = ran.last.iter().copied().zip(&*from).collect();
+            let mut roots: SmallVec<[(Var<'_, T>, &Tensor<T>); 4]> =
+                ran.last.iter().copied().zip(&carried.read).collect();
             // An output that depends on nothing has no gradient to give.
             roots.extend(of_output.iter().filter(|_| ran.outputs[0].needs_grad()).map(|x| (ran.outputs[0], x)));
             let gradients = inner.backward(&roots);
             for (input, (&leaf, sum)) in leaves.iter().zip(&mut sums).enumerate() {
                 let gradient = gradients.wrt(leaf);
                 if is_state(input) {
-                    let to = to[input - sequences].as_mut_slice();
+                    let to = carried.written[input - sequences].as_mut_slice();
                     match gradient {
                         Some(gradient) => copy(tape, gradient, to),
                         None => to.fill(T::ZERO),
@@ -270,13 +288,12 @@ impl<T: Element> Segments<T> {
                     }
                 }
             }
+            drop(roots);
+            carried.turn();
         }
         // It would share the parameters' values, which then could not be changed in place.
         inner.reset();
-        let [even, odd] = carried;
-        let (last, unused) = if count % 2 == 0 { (even, odd) } else { (odd, even) };
-        tape.compute(|pool, _| unused.into_iter().for_each(|x| pool.give(x)));
-        let mut last = last.into_iter();
+        let mut last = carried.end(tape).into_iter();
         for (k, sum) in sums.into_iter().enumerate() {
             let cotangent = if is_state(k) { last.next() } else { sum };
             if let Some(cotangent) = cotangent {
