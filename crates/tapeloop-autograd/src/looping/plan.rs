@@ -156,7 +156,7 @@ impl<T: Element> Plan<T> {
         }
         if self.want == Want::Last {
             // Only the last step is of interest from here on.
-            let end = time - 1;
+            let end = if self.body.reverse { 0 } else { time - 1 };
             values
                 .iter_mut()
                 .flatten()
