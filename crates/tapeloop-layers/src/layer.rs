@@ -1,6 +1,6 @@
 //! A layer: values to values. What a model is a sequence of.
 
-use tapeloop_autograd::{Element, Module, Rng, Var};
+use tapeloop_autograd::{Element, Mask, Module, Rng, Tensor, Var};
 
 use crate::Error;
 
@@ -25,6 +25,63 @@ impl Pass {
     }
 }
 
+/// A value, and which of its steps count: sequences of different lengths in one batch.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::{Lstm, Masked};
+/// let lstm = Lstm::new(4).layer::<f32>(1, &mut Rng::new(0));
+/// let tape = Tape::inference();
+/// let padded = tape.constant(Tensor::from([[[1.0f32], [2.0], [f32::NAN]]]));
+/// let short = tape.constant(Tensor::from([[[1.0f32], [2.0]]]));
+/// let output = lstm.run(Masked::with_lengths(padded, &[2]), None).output;
+/// assert_eq!(output.value().to_vec(), lstm.run(short, None).output.value().to_vec());
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Masked<'t, T: Element = f32> {
+    /// (batch, time, …)
+    pub value: Var<'t, T>,
+    /// (batch, time): 0 where a step does not count. Without a mask all of them do.
+    pub mask: Option<Var<'t, T>>,
+}
+
+impl<'t, T: Element> Masked<'t, T> {
+    /// `value`, (batch, time, …), of which those steps count for which `mask`, (batch, time), says yes.
+    ///
+    /// # Panics
+    /// If the mask has another shape.
+    #[track_caller]
+    pub fn new(value: Var<'t, T>, mask: impl Mask<'t, T>) -> Self {
+        let mask = mask.on(value.tape());
+        let (shape, own) = (value.shape(), mask.shape());
+        assert!(
+            own.rank() == 2 && shape.rank() >= 2 && own[..] == shape[..2],
+            "masked: the mask of a value of shape {shape} is (batch, time), not {own}"
+        );
+        Self { value, mask: Some(mask) }
+    }
+
+    /// `value`, (batch, time, …), of whose rows the first steps count: in row b `lengths[b]` of them.
+    ///
+    /// # Panics
+    /// If there are more or fewer lengths than rows, or one is longer than time.
+    #[track_caller]
+    pub fn with_lengths(value: Var<'t, T>, lengths: &[usize]) -> Self {
+        let shape = value.shape();
+        assert!(
+            shape.rank() >= 2 && shape[0] == lengths.len() && lengths.iter().all(|&length| length <= shape[1]),
+            "masked: a value of shape {shape} (batch, time, …) cannot have the lengths {lengths:?}"
+        );
+        Self::new(value, &Tensor::from_fn(&shape[..2], |i| i[1] < lengths[i[0]]))
+    }
+}
+
+impl<'t, T: Element> From<Var<'t, T>> for Masked<'t, T> {
+    fn from(value: Var<'t, T>) -> Self {
+        Self { value, mask: None }
+    }
+}
+
 /// The lengths of a value's axes behind the batch; `None` where any length will do.
 pub type Axes = Vec<Option<usize>>;
 
@@ -36,6 +93,13 @@ pub trait Layer<T: Element>: Module<T> + Send {
     /// If the shape does not suit: [`output_shape`](Self::output_shape) says beforehand.
     #[track_caller]
     fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T>;
+
+    /// As [`forward`](Self::forward), of a value that may have a mask; says which steps of the output count. A layer that
+    /// knows nothing of masks ends them: it takes padding for values, and so does what follows.
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        self.forward(x.value, pass).into()
+    }
 
     /// The shape of the output, both without the batch axis.
     ///

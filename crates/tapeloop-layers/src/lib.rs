@@ -17,10 +17,10 @@ pub use cell::{Cell, State, StateShapes};
 pub use cells::{GruCell, LstmCell, SimpleRnnCell};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
-pub use layer::{Axes, Layer, Pass};
+pub use layer::{Axes, Layer, Masked, Pass};
 pub use layers::{
     ActivationLayer, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
-    LayerNormLayer, Lstm, SimpleRnn,
+    LayerNormLayer, Lstm, Masking, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};

@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{
     Checkpoint, Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
 };
 
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Cell, Error, State};
 
 /// How a recurrent layer runs over time. Keras' names and defaults.
@@ -21,6 +21,9 @@ pub struct RnnOptions {
     pub go_backwards: bool,
     /// Each call starts from the states the last one ended with, as constants: gradients end at the call.
     pub stateful: bool,
+    /// Steps that a mask leaves out put out 0. Otherwise they repeat the output of the step processed before them, 0 if
+    /// there is none.
+    pub zero_output_for_mask: bool,
     /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result.
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
@@ -31,6 +34,10 @@ pub struct RnnOptions {
 ///
 /// Input is (batch, time, features). Any length of time is accepted, 0 included; the initial states are zeros
 /// unless they are given.
+///
+/// Where a [mask](Masked) says that a step does not count, the states stay what they were and whatever is in the input,
+/// NaN too, changes nothing and gets no gradient. What such a step puts out says
+/// [`zero_output_for_mask`](RnnOptions::zero_output_for_mask).
 ///
 /// The cell's step is traced and run as a [`Loop`]. A step that cannot be (it reads values, say) is recorded on the
 /// tape again and again, as with [`unroll`](RnnOptions::unroll); [`explain`](Self::explain) tells.
@@ -78,6 +85,11 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         self.options
     }
 
+    /// The same layer, run in another way.
+    pub fn with_options(self, options: RnnOptions) -> Self {
+        Self { options, ..self }
+    }
+
     /// Zeros for every state.
     pub fn zero_state<'t>(&self, tape: &'t Tape<T>, batch: usize) -> State<'t, T> {
         let shape = |state: &Shape| [batch].iter().chain(state.iter()).copied().collect::<Shape>();
@@ -85,24 +97,57 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     }
 
     /// Runs over `x`, (batch, time, features), from `initial` states: the given ones, else what a stateful
-    /// layer carries, else zeros.
+    /// layer carries, else zeros. A value with a [mask](Masked) brings it along.
     ///
     /// # Panics
-    /// If `x` is not (batch, time, features) of this cell, or a state has another shape than (batch, …).
+    /// If `x` is not (batch, time, features) of this cell, its mask not (batch, time), or a state has another shape than
+    /// (batch, …).
     #[track_caller]
-    pub fn run<'t>(&self, x: Var<'t, T>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
+    pub fn run<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
+        let run = self.run_in_time(x.into(), initial);
+        match self.options.go_backwards && self.options.return_sequences {
+            true => RnnOutput { output: run.output.flip(&[1]), ..run },
+            false => run,
+        }
+    }
+
+    /// As [`run`](Self::run), with all outputs at the places of their steps, whichever way they were made.
+    #[track_caller]
+    pub(crate) fn run_in_time<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
+        let Masked { value: x, mask } = x;
         let shape = x.shape();
         if let Err(error) = self.check(&shape) {
             panic!("{error}");
         }
-        let state = self.start(x.tape(), shape[0], initial);
-        let RnnOutput { output, state } = match self.run_loop(x, &state) {
+        let mut sequences: SmallVec<[Var<'t, T>; 2]> = smallvec![x];
+        if let Some(mask) = mask {
+            let own = mask.shape();
+            assert!(
+                own[..] == shape[..2],
+                "rnn: the mask has shape {own}; it needs (batch {}, time {})",
+                shape[0],
+                shape[1]
+            );
+            // Nothing flows back to what the mask was made of.
+            let mask = if mask.needs_grad() { mask.ne(0.0) } else { mask };
+            sequences.push(mask.unsqueeze(-1));
+        }
+        let carried = self.carried_state().filter(|_| self.options.stateful);
+        let from_zeros = initial.is_none() && carried.is_none();
+        let mut state = self.start(x.tape(), shape[0], initial, carried);
+        let count = state.len();
+        if mask.is_some() && !self.options.zero_output_for_mask {
+            state.push(x.tape().full(self.output_of(&[shape[0]]), 0.0));
+        }
+        let ran = match self.run_loop(&sequences, &state, from_zeros) {
             Ok(run) => run,
             Err(reason) => {
                 *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-                self.run_steps(x, state)
+                self.run_steps(&sequences, state, from_zeros)
             }
         };
+        let RnnOutput { output, mut state } = ran;
+        state.truncate(count);
         if self.options.stateful {
             let values = state.iter().map(|state| state.value()).collect();
             *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
@@ -112,51 +157,107 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
     /// All steps as one operation.
     #[track_caller]
-    fn run_loop<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Result<RnnOutput<'t, T>, Untraceable> {
+    fn run_loop<'t>(
+        &self,
+        sequences: &[Var<'t, T>],
+        state: &[Var<'t, T>],
+        from_zeros: bool,
+    ) -> Result<RnnOutput<'t, T>, Untraceable> {
         if self.options.unroll {
             return Err(Untraceable::new("is to be unrolled"));
         }
         // The loop goes along the first axis.
-        let x = if self.options.go_backwards { x.flip(&[1]) } else { x }.swap_axes(0, 1);
-        if self.options.return_sequences {
-            let Looped { output, state } = self.looped.run(x, state, |x, state| self.step(x, state))?;
-            return Ok(RnnOutput { output: output.swap_axes(0, 1), state });
+        let mut along: SmallVec<[Var<'t, T>; 2]> = SmallVec::new();
+        for x in sequences {
+            along.push(x.swap_axes(0, 1));
         }
-        let Looped { output, state } = self.looped.last(x, state, |x, state| self.step(x, state))?;
-        Ok(RnnOutput { output, state })
+        let mut over = self.looped.over(&along);
+        if self.options.go_backwards {
+            over = over.backwards();
+        }
+        if !self.options.return_sequences {
+            over = over.last();
+        }
+        let Looped { output, state } = over.run(state, |x, state| self.step(x, state, from_zeros))?;
+        Ok(RnnOutput { output: if self.options.return_sequences { output.swap_axes(0, 1) } else { output }, state })
     }
 
-    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> (State<'t, T>, Var<'t, T>) {
-        let state = self.cell.step(x, state);
-        let output = self.cell.output(x, &state);
-        (state, output)
+    /// One step, of the present input and behind it its mask, if there is one. Behind the cell's states there is then the
+    /// output before, unless masked steps put out 0. `from_zeros`: whether all of them were 0 at the start.
+    fn step<'t>(
+        &self,
+        x: &[Var<'t, T>],
+        state: &[Var<'t, T>],
+        from_zeros: bool,
+    ) -> (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>) {
+        let [x, mask @ ..] = x else { unreachable!("there is an input") };
+        let Some(&mask) = mask.first() else {
+            let state = self.cell.step(*x, state);
+            let output = self.cell.output(*x, &state);
+            return (state, output);
+        };
+        let (state, held) = state.split_at(self.cell.state_shapes().len());
+        // What is selected away has a gradient of 0, which NaN on the way back would make NaN.
+        let x = beside(mask, x.rank()).if_else(*x, 0.0);
+        let next = self.cell.step(x, state);
+        let output = self.cell.output(x, &next);
+        let mut kept: State<'t, T> = State::new();
+        for (next, state) in next.iter().zip(state) {
+            kept.push(beside(mask, next.rank()).if_else(*next, *state));
+        }
+        let counts = beside(mask, output.rank());
+        let Some(&held) = held.first() else {
+            return (kept, counts.if_else(output, 0.0));
+        };
+        match next.iter().position(|next| output.is(*next)) {
+            // The state is held already; only before the first step that counts it could be another than the output.
+            Some(k) if from_zeros => {
+                let output = kept[k];
+                kept.push(held);
+                (kept, output)
+            }
+            _ => {
+                let output = counts.if_else(output, held);
+                kept.push(output);
+                (kept, output)
+            }
+        }
     }
 
     /// One step after the other on the tape.
     #[track_caller]
-    fn run_steps<'t>(&self, x: Var<'t, T>, mut state: State<'t, T>) -> RnnOutput<'t, T> {
-        let (batch, time) = (x.dim(0), x.dim(1));
-        let mut step = |step: usize| {
-            let x = x.select(1, if self.options.go_backwards { time - 1 - step } else { step });
-            let output;
-            (state, output) = self.step(x, &state);
-            output
-        };
-        let output = match (self.options.return_sequences, time) {
-            (true, 1..) => Var::stack((0..time).map(step), 1),
-            (false, 1..) => {
-                (0..time - 1).for_each(|t| {
-                    step(t);
-                });
-                step(time - 1)
+    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: State<'t, T>, from_zeros: bool) -> RnnOutput<'t, T> {
+        let (batch, time) = (sequences[0].dim(0), sequences[0].dim(1));
+        let mut outputs = Vec::with_capacity(time);
+        for turn in 0..time {
+            let t = if self.options.go_backwards { time - 1 - turn } else { turn };
+            let mut present: SmallVec<[Var<'t, T>; 2]> = SmallVec::new();
+            for x in sequences {
+                present.push(x.select(1, t));
             }
-            (sequences, 0) => {
-                let lead: &[usize] = if sequences { &[batch, 0] } else { &[batch] };
-                let own = self.cell.output_shape();
-                x.tape().full(lead.iter().chain(own.iter()).copied().collect::<Shape>(), 0.0)
+            let (next, output) = self.step(&present, &state, from_zeros);
+            state = next;
+            outputs.push(output);
+        }
+        let output = match (outputs.last(), self.options.return_sequences) {
+            (Some(_), true) => {
+                if self.options.go_backwards {
+                    outputs.reverse();
+                }
+                Var::stack(outputs, 1)
+            }
+            (Some(&last), false) => last,
+            (None, sequences_wanted) => {
+                let lead: &[usize] = if sequences_wanted { &[batch, 0] } else { &[batch] };
+                sequences[0].tape().full(self.output_of(lead), 0.0)
             }
         };
         RnnOutput { output, state }
+    }
+
+    /// The shape of an output with these axes in front.
+    fn output_of(&self, lead: &[usize]) -> Shape {
+        lead.iter().chain(self.cell.output_shape().iter()).copied().collect()
     }
 
     /// How the layer runs: for every kind of call so far the loop that was made of it, in text; and why the last call
@@ -172,7 +273,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// # Panics
     /// As [`run`](Self::run).
     #[track_caller]
-    pub fn call<'t>(&self, x: Var<'t, T>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
+    pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
         let RnnOutput { output, state } = self.run(x, initial);
         let state = if self.options.return_state { state } else { State::new() };
         std::iter::once(output).chain(state).collect()
@@ -189,14 +290,18 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     }
 
     #[track_caller]
-    fn start<'t>(&self, tape: &'t Tape<T>, batch: usize, initial: Option<&[Var<'t, T>]>) -> State<'t, T> {
+    fn start<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        batch: usize,
+        initial: Option<&[Var<'t, T>]>,
+        carried: Option<SmallVec<[Tensor<T>; 2]>>,
+    ) -> State<'t, T> {
         let shapes = self.cell.state_shapes();
-        let state: State<'t, T> = match initial {
-            Some(initial) => initial.iter().copied().collect(),
-            None => match self.carried_state().filter(|_| self.options.stateful) {
-                Some(carried) => carried.into_iter().map(|value| tape.constant(value)).collect(),
-                None => return self.zero_state(tape, batch),
-            },
+        let state: State<'t, T> = match (initial, carried) {
+            (Some(initial), _) => initial.iter().copied().collect(),
+            (None, Some(carried)) => carried.into_iter().map(|value| tape.constant(value)).collect(),
+            (None, None) => return self.zero_state(tape, batch),
         };
         assert!(
             state.len() == shapes.len(),
@@ -226,6 +331,16 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     }
 }
 
+/// A column of 0 and 1, (batch, 1), as it broadcasts with a value of this rank, (batch, …).
+#[track_caller]
+fn beside<T: Element>(mask: Var<'_, T>, rank: usize) -> Var<'_, T> {
+    if rank == 2 {
+        return mask;
+    }
+    let ones = std::iter::repeat_n(1, rank.saturating_sub(1));
+    mask.reshape(&[mask.dim(0) as isize].into_iter().chain(ones).collect::<SmallVec<[isize; 4]>>())
+}
+
 impl<T: Element, C: Module<T>> Module<T> for Rnn<T, C> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
         let Self { cell, options: _, looped: _, unrolled: _, carried: _ } = self;
@@ -241,6 +356,13 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
     #[track_caller]
     fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
         self.run(x, None).output
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
+        let value = self.run(x, None).output;
+        // The last output has no time left to mask. Outputs in the order of processing have that of the steps, as in Keras.
+        Masked { value, mask: x.mask.filter(|_| self.options.return_sequences) }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

@@ -45,7 +45,7 @@ fn main() {
         .add(LayerNorm::new())
         .add(Dropout::new(0.1))
         .add(Gru::new(8).return_sequences(true).reset_after(false))
-        .add(SimpleRnn::new(8).go_backwards(true).checkpoint(Checkpoint::sqrt()))
+        .add(SimpleRnn::new(8).go_backwards(true).checkpoint(tapeloop::Checkpoint::sqrt()))
         .add(Dense::new(2).activation(Activation::Tanh));
     let mut model = config.build::<f32>(1).expect("a model that fits together");
     let mut rng = Rng::new(2);

@@ -131,10 +131,11 @@ impl<T: Element> Segments<T> {
         Ran { outputs: SmallVec::from_slice(&results[..1]), last: results[1..=states].iter().copied().collect() }
     }
 
-    /// The steps of the k-th segment.
+    /// The steps of the segment that is run as the k-th: the first one, and how many.
     fn span(&self, time: usize, k: usize) -> (usize, usize) {
         let length = self.checkpoint.segment(time);
-        (k * length, length.min(time - k * length))
+        let (done, length) = (k * length, length.min(time - k * length));
+        (if self.plan.reverse() { time - done - length } else { done }, length)
     }
 
     fn forward(&self, tape: &Tape<T>, inputs: &[Tensor<T>]) -> SmallVec<[Tensor<T>; 16]> {

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::plan::{Plan, Want, unroll};
 use super::splice::{Splice, input_of};
-use super::step::{Id, Node, Source, Step};
+use super::step::{Id, Node, Source, Step, same_leaf};
 use crate::element::Element;
 use crate::ops::AnyOp;
 use crate::ops::form::Kind;
@@ -119,15 +119,6 @@ fn input_source<T: Element>(input: usize, sequences: usize, states: usize) -> So
         Source::State(input - sequences)
     } else {
         Source::Fixed(input - sequences - states)
-    }
-}
-
-fn same_leaf<T: Element>(a: &Source<T>, b: &Source<T>) -> bool {
-    match (a, b) {
-        (Source::Sequence(a), Source::Sequence(b)) => a == b,
-        (Source::State(a), Source::State(b)) => a == b,
-        (Source::Fixed(a), Source::Fixed(b)) => a == b,
-        _ => false,
     }
 }
 

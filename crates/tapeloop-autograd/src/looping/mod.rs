@@ -77,33 +77,35 @@ struct Planned<T: Element> {
 struct Traced<T: Element> {
     step: Step<T>,
     want: Want,
+    reverse: bool,
 }
 
 impl<T: Element> Known<T> {
     /// Traces a step, and finds or makes its plan.
     fn plan(
         &mut self,
-        want: Want,
+        (want, reverse): (Want, bool),
         checkpoint: Option<Checkpoint>,
-        x: &Shape,
+        sequences: &[Shape],
         states: &[Shape],
         step: impl Traceable<T>,
     ) -> Result<Found<T>, Untraceable> {
         let Self { tape, plans } = self;
-        let count = states.len();
-        let found = trace::trace(tape, &x[1..].into(), states, step).and_then(|roots| {
-            let same = |traced: &Traced<T>| traced.want == want && trace::same(tape, count, &roots, &traced.step);
-            let fixed = trace::fixed(tape, count);
+        let found = trace::trace(tape, sequences, states, step).and_then(|roots| {
+            let same = |traced: &Traced<T>| {
+                traced.want == want && traced.reverse == reverse && trace::same(tape, &roots, &traced.step)
+            };
+            let fixed = trace::fixed(tape, &roots);
             let planned = match plans.iter().find(|entry| same(&entry.traced)) {
                 Some(entry) => entry.planned.clone()?,
                 None => {
-                    let step = trace::read(tape, count, &roots);
+                    let step = trace::read(tape, &roots);
                     let segments = |plan: &Arc<Plan<T>>| {
-                        let counts = [1, count, fixed.len()];
+                        let counts = [sequences.len(), states.len(), fixed.len()];
                         checkpoint.map(|checkpoint| Arc::new(Segments::new(Arc::clone(plan), checkpoint, counts)))
                     };
-                    let planned = T::plan(&step, want).map(|plan| Planned { segments: segments(&plan), plan });
-                    plans.push(Entry { traced: Traced { step, want }, planned: planned.clone() });
+                    let planned = T::plan(&step, want, reverse).map(|plan| Planned { segments: segments(&plan), plan });
+                    plans.push(Entry { traced: Traced { step, want, reverse }, planned: planned.clone() });
                     planned?
                 }
             };
@@ -119,8 +121,17 @@ impl<T: Element> Known<T> {
 type Found<T> = (Planned<T>, SmallVec<[Fixed<T>; 16]>);
 
 /// A step that can be called with values of any tape.
-trait Traceable<T: Element>: for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T> {}
-impl<T: Element, F: for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>> Traceable<T> for F {}
+trait Traceable<T: Element>: for<'s> Fn(&[Var<'s, T>], &[Var<'s, T>]) -> Returned<'s, T> {}
+impl<T: Element, F: for<'s> Fn(&[Var<'s, T>], &[Var<'s, T>]) -> Returned<'s, T>> Traceable<T> for F {}
+
+/// Sequences that a loop goes over together: [`Loop::over`].
+#[derive(Clone, Debug)]
+pub struct Over<'l, 't, T: Element> {
+    looped: &'l Loop<T>,
+    sequences: SmallVec<[Var<'t, T>; 2]>,
+    want: Want,
+    reverse: bool,
+}
 
 /// What a loop returns.
 #[derive(Clone, Debug)]
@@ -180,7 +191,7 @@ impl<T: Element> Loop<T> {
         state: &[Var<'t, T>],
         step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
-        self.run_for(Want::All, x, state, step)
+        self.over(&[x]).run(state, |x, state| step(x[0], state))
     }
 
     /// As [`run`](Self::run), but only the last step's output is returned.
@@ -197,35 +208,83 @@ impl<T: Element> Loop<T> {
         state: &[Var<'t, T>],
         step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
-        self.run_for(Want::Last, x, state, step)
+        self.over(&[x]).last().run(state, |x, state| step(x[0], state))
     }
 
+    /// Several sequences, (time, batch, …) each, of which every step gets the present elements.
+    ///
+    /// ```
+    /// use smallvec::smallvec;
+    /// use tapeloop_autograd::{Loop, Tape, Tensor};
+    /// let looped = Loop::new();
+    /// let tape = Tape::new();
+    /// let x = tape.constant(Tensor::from([[[1.0f64]], [[2.0]], [[4.0]]])); // time, batch, features
+    /// let counts = tape.constant(Tensor::from([[[1.0]], [[0.0]], [[1.0]]]));
+    /// let start = tape.constant(Tensor::zeros([1, 1]));
+    /// let sums = looped.over(&[x, counts]).backwards().run(&[start], |x, state| {
+    ///     let sum = x[1].if_else(state[0] + x[0], state[0]);
+    ///     (smallvec![sum], sum)
+    /// })?;
+    /// assert_eq!(sums.output.value().to_vec(), [5.0, 4.0, 4.0]);
+    /// # Ok::<(), tapeloop_autograd::Untraceable>(())
+    /// ```
+    pub fn over<'l, 't>(&'l self, sequences: &[Var<'t, T>]) -> Over<'l, 't, T> {
+        Over { looped: self, sequences: SmallVec::from_slice(sequences), want: Want::All, reverse: false }
+    }
+}
+
+impl<'t, T: Element> Over<'_, 't, T> {
+    /// From the last step to the first. Outputs keep the places of their steps.
+    pub fn backwards(self) -> Self {
+        Self { reverse: true, ..self }
+    }
+
+    /// Returns only the output of the step that is made last.
+    pub fn last(self) -> Self {
+        Self { want: Want::Last, ..self }
+    }
+
+    /// Repeats `step` from these states, (batch, …) each. It gets the present elements of the sequences and the states,
+    /// and returns the next states and its output.
+    ///
+    /// # Errors
+    /// As [`Loop::run`].
+    ///
+    /// # Panics
+    /// As the step itself; if the sequences differ in time or batch.
     #[track_caller]
-    fn run_for<'t>(
-        &self,
-        want: Want,
-        x: Var<'t, T>,
+    pub fn run(
+        self,
         state: &[Var<'t, T>],
-        step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
+        step: impl for<'s> Fn(&[Var<'s, T>], &[Var<'s, T>]) -> Returned<'s, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
-        let _line = x.tape().called();
-        let shape = x.shape();
-        if x.tape().is_tracing() {
+        let Self { looped, sequences, want, reverse } = self;
+        let Some(first) = sequences.first() else {
+            return Err(Untraceable::new("is repeated over nothing"));
+        };
+        let tape = first.tape();
+        let _line = tape.called();
+        let shapes: SmallVec<[Shape; 2]> = sequences.iter().map(|x| x.shape()).collect();
+        if tape.is_tracing() {
             return Err(Untraceable::new("holds a loop itself"));
         }
-        if x.tape().watches_anomalies() {
+        if tape.watches_anomalies() {
             return Err(Untraceable::new("is watched, operation by operation"));
         }
-        if shape.rank() < 2 || shape.size() == 0 {
+        if shapes.iter().any(|shape| shape.rank() < 2 || shape.size() == 0) {
             return Err(Untraceable::new("is repeated over nothing"));
         }
-        let (time, batch) = (shape[0], shape[1]);
-        let shapes: SmallVec<[Shape; 2]> = state.iter().map(|state| state.shape()).collect();
+        for shape in &shapes {
+            let (first, own) = (&shapes[0], shape);
+            assert!(own[..2] == first[..2], "loop: sequences of shapes {first} and {own} differ in time or batch");
+        }
+        let (time, batch) = (shapes[0][0], shapes[0][1]);
+        let starts: SmallVec<[Shape; 2]> = state.iter().map(|state| state.shape()).collect();
+        let checkpoint = looped.checkpoint;
         let (Planned { plan, segments }, fixed) = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.plan(want, self.checkpoint, &shape, &shapes, step)?
+            let mut known = looped.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.plan((want, reverse), checkpoint, &shapes, &starts, step)?
         };
-        let tape = x.tape();
         let fixed: SmallVec<[Var<'t, T>; 16]> = fixed
             .into_iter()
             .map(|fixed| match fixed.param {
@@ -233,15 +292,16 @@ impl<T: Element> Loop<T> {
                 None => tape.constant(fixed.value),
             })
             .collect();
-        let segmented = segments.filter(|_| self.checkpoint.is_some_and(|checkpoint| checkpoint.segment(time) < time));
+        let segmented = segments.filter(|_| checkpoint.is_some_and(|checkpoint| checkpoint.segment(time) < time));
         let ran = match segmented {
             Some(segments) => {
-                let inputs: SmallVec<[Var<'t, T>; 24]> = [x].iter().chain(state).chain(&fixed).copied().collect();
+                let inputs: SmallVec<[Var<'t, T>; 24]> = sequences.iter().chain(state).chain(&fixed).copied().collect();
                 T::run_segments(&segments, tape, &inputs)
             }
             None => T::run(&plan, tape, (time, batch), state, &mut |source| match source {
                 Source::Fixed(k) => fixed[*k],
-                _ => x,
+                Source::Sequence(k) => sequences[*k],
+                _ => unreachable!("a step that was traced has no other leaves"),
             }),
         };
         Ok(Looped { output: ran.outputs[0], state: ran.last })

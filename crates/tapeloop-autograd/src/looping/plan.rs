@@ -112,6 +112,11 @@ impl<T: Element> Plan<T> {
         Ok(Self { step, want, before, after, sequences, fixed, emitted, body, training: OnceLock::new() })
     }
 
+    /// Whether it goes from the last step to the first.
+    pub(crate) fn reverse(&self) -> bool {
+        self.body.reverse
+    }
+
     /// Which steps of the output it gives.
     pub(crate) fn want(&self) -> Want {
         self.want
@@ -161,7 +166,7 @@ impl<T: Element> Plan<T> {
         }
         if self.want == Want::Last {
             // Only the last step is of interest from here on.
-            let end = time - 1;
+            let end = if self.body.reverse { 0 } else { time - 1 };
             values
                 .iter_mut()
                 .flatten()

@@ -26,6 +26,16 @@ pub(crate) enum Source<T: Element> {
     Op(AnyOp<T>),
 }
 
+/// Whether both are the same leaf: by kind and number.
+pub(crate) fn same_leaf<T: Element>(a: &Source<T>, b: &Source<T>) -> bool {
+    match (a, b) {
+        (Source::Sequence(a), Source::Sequence(b)) => a == b,
+        (Source::State(a), Source::State(b)) => a == b,
+        (Source::Fixed(a), Source::Fixed(b)) => a == b,
+        _ => false,
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Node<T: Element> {
     pub(crate) source: Source<T>,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use smallvec::SmallVec;
 
-use super::step::{Node, Source, Step};
+use super::step::{Node, Source, Step, same_leaf};
 use crate::element::Element;
 use crate::shape::Shape;
 use crate::tape::{ParamId, Tape, Var};
@@ -53,30 +53,43 @@ pub(crate) struct Fixed<T: Element> {
 /// What a step returns: the next states, and its output.
 pub type Returned<'t, T> = (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>);
 
-/// Where a trace's roots lie on its tape.
+/// Where a trace's roots lie on its tape, whose first nodes are the present elements of the sequences, then the states.
 pub(crate) struct Roots {
+    pub(crate) sequences: usize,
     pub(crate) next: SmallVec<[u32; 2]>,
     pub(crate) output: u32,
+}
+
+impl Roots {
+    /// The leaf with this place on the tape; from `None` on leaves are fixed values.
+    fn leaf<T: Element>(&self, id: usize) -> Option<Source<T>> {
+        match id.checked_sub(self.sequences) {
+            None => Some(Source::Sequence(id)),
+            Some(state) => (state < self.next.len()).then_some(Source::State(state)),
+        }
+    }
 }
 
 /// Calls `step` on a tracing tape, which afterwards holds its operations.
 pub(crate) fn trace<T: Element>(
     tape: &mut Tape<T>,
-    x: &Shape,
+    sequences: &[Shape],
     states: &[Shape],
-    step: impl for<'s> Fn(Var<'s, T>, &[Var<'s, T>]) -> Returned<'s, T>,
+    step: impl for<'s> Fn(&[Var<'s, T>], &[Var<'s, T>]) -> Returned<'s, T>,
 ) -> Result<Roots, Untraceable> {
     tape.reset();
     let tape = &*tape;
     let run = || {
-        let x = tape.hollow(x);
+        let present: SmallVec<[Var<'_, T>; 2]> =
+            sequences.iter().map(|shape| tape.hollow(&shape[1..].into())).collect();
         let states: SmallVec<[Var<'_, T>; 2]> = states.iter().map(|shape| tape.hollow(shape)).collect();
-        let (next, output) = step(x, &states);
+        let (next, output) = step(&present, &states);
         let kept = next.len() == states.len() && next.iter().zip(&states).all(|(a, b)| a.shape() == b.shape());
         if !kept {
             return Err(Untraceable::new("returns other states than it was given"));
         }
-        Ok(Roots { next: next.iter().map(|x| x.node()).collect(), output: output.node() })
+        let next = next.iter().map(|x| x.node()).collect();
+        Ok(Roots { sequences: sequences.len(), next, output: output.node() })
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(roots) => roots,
@@ -89,7 +102,7 @@ pub(crate) fn trace<T: Element>(
 }
 
 /// Whether the tape holds what `step` was read from.
-pub(crate) fn same<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots, step: &Step<T>) -> bool {
+pub(crate) fn same<T: Element>(tape: &Tape<T>, roots: &Roots, step: &Step<T>) -> bool {
     let mut equal = tape.len() == step.nodes.len()
         && step.outputs == [roots.output as usize]
         && step.next.iter().copied().eq(roots.next.iter().map(|&id| id as usize));
@@ -101,26 +114,27 @@ pub(crate) fn same<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots, ste
                 && match (op, &node.source) {
                     (Some(op), Source::Op(known)) => op == known,
                     (None, Source::Op(_)) | (Some(_), _) => false,
-                    (None, _) => id > states || !matches!(node.source, Source::Fixed(_)),
+                    (None, source) => match roots.leaf::<T>(id) {
+                        Some(leaf) => same_leaf(&leaf, source),
+                        None => matches!(source, Source::Fixed(_)),
+                    },
                 };
         });
     }
     equal
 }
 
-/// The step on the tape. Leaves behind the input and the states are fixed values.
-pub(crate) fn read<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots) -> Step<T> {
+/// The step on the tape. Leaves behind the sequences and the states are fixed values.
+pub(crate) fn read<T: Element>(tape: &Tape<T>, roots: &Roots) -> Step<T> {
     let mut step = Step::default();
     let mut fixed = 0;
     tape.each_node(|id, op, inputs, value| {
-        let source = match (op, id) {
-            (Some(op), _) => Source::Op(op.clone()),
-            (None, 0) => Source::Sequence(0),
-            (None, id) if id <= states => Source::State(id - 1),
-            (None, _) => {
+        let source = match op {
+            Some(op) => Source::Op(op.clone()),
+            None => roots.leaf(id).unwrap_or_else(|| {
                 fixed += 1;
                 Source::Fixed(fixed - 1)
-            }
+            }),
         };
         let inputs = inputs.iter().map(|&input| input as usize).collect();
         step.nodes.push(Node { source, inputs, shape: value.shape().clone() });
@@ -131,10 +145,10 @@ pub(crate) fn read<T: Element>(tape: &Tape<T>, states: usize, roots: &Roots) -> 
 }
 
 /// The fixed values on the tape, in order.
-pub(crate) fn fixed<T: Element>(tape: &Tape<T>, states: usize) -> SmallVec<[Fixed<T>; 16]> {
+pub(crate) fn fixed<T: Element>(tape: &Tape<T>, roots: &Roots) -> SmallVec<[Fixed<T>; 16]> {
     let mut fixed = SmallVec::new();
     tape.each_node(|id, op, _, value| {
-        if op.is_none() && id > states {
+        if op.is_none() && roots.leaf::<T>(id).is_none() {
             fixed.push(Fixed { value: value.clone(), param: tape.param_at(id) });
         }
     });

@@ -31,6 +31,11 @@ impl<'t, T: Element> Var<'t, T> {
         self.tape
     }
 
+    /// Whether both are one and the same value: not two that are equal.
+    pub fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.tape, other.tape) && self.index == other.index
+    }
+
     pub(crate) fn node(self) -> u32 {
         self.index
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Var, module};
 
 use super::Config;
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Activation, Error};
 
 /// An activation: Keras' `Activation(name)`. It is its own configuration.
@@ -46,6 +46,11 @@ impl<T: Element> Layer<T> for ActivationLayer {
     #[track_caller]
     fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
         self.activation.apply(x)
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        Masked { value: self.forward(x.value, pass), ..x }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, Var, module};
 
 use super::{Config, features, keeps_shape, positive, with_last};
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Activation, Error, Initializer};
 
 /// The configuration of a fully connected layer: Keras' `Dense(units, …)` with its defaults. It acts on the last
@@ -126,6 +126,11 @@ impl<T: Element> Layer<T> for DenseLayer<T> {
             y = y + bias;
         }
         self.activation.apply(y)
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        Masked { value: self.forward(x.value, pass), ..x }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

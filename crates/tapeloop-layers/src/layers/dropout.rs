@@ -5,7 +5,7 @@ use tapeloop_autograd::{Element, Rng, Var, module};
 
 use super::Config;
 use crate::Error;
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 
 /// The configuration of a dropout layer: Keras' `Dropout(rate)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,11 @@ impl<T: Element> Layer<T> for DropoutLayer {
     #[track_caller]
     fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
         if pass.training { x.dropout(self.rate, &mut pass.rng) } else { x }
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        Masked { value: self.forward(x.value, pass), ..x }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

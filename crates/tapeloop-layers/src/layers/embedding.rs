@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, Tensor, Var, module};
 
 use super::{Config, positive};
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, Initializer};
 
 /// The configuration of an embedding: Keras' `Embedding(input_dim, output_dim)` with its defaults.
@@ -17,11 +17,13 @@ pub struct Embedding {
     pub output_dim: usize,
     /// Of the table. Default uniform in −0.05..0.05.
     pub embeddings_initializer: Initializer,
+    /// Whether id 0 is padding: steps with it do not count for the layers behind. Default false.
+    pub mask_zero: bool,
 }
 
 impl Default for Embedding {
     fn default() -> Self {
-        Self { input_dim: 0, output_dim: 0, embeddings_initializer: Initializer::RANDOM_UNIFORM }
+        Self { input_dim: 0, output_dim: 0, embeddings_initializer: Initializer::RANDOM_UNIFORM, mask_zero: false }
     }
 }
 
@@ -34,6 +36,11 @@ impl Embedding {
     /// What the table starts from.
     pub fn embeddings_initializer(self, embeddings_initializer: Initializer) -> Self {
         Self { embeddings_initializer, ..self }
+    }
+
+    /// Whether id 0 is padding.
+    pub fn mask_zero(self, mask_zero: bool) -> Self {
+        Self { mask_zero, ..self }
     }
 
     /// A layer with fresh weights.
@@ -55,7 +62,7 @@ impl Embedding {
     pub fn try_layer<T: Element>(&self, rng: &mut Rng) -> Result<EmbeddingLayer<T>, Error> {
         let shape = [self.input_dim, self.output_dim];
         let embeddings = self.embeddings_initializer.weight("embedding", "embeddings_initializer", shape, rng)?;
-        Ok(EmbeddingLayer { embeddings })
+        Ok(EmbeddingLayer { embeddings, mask_zero: self.mask_zero })
     }
 }
 
@@ -80,8 +87,10 @@ impl Config for Embedding {
 pub struct EmbeddingLayer<T: Element = f32> {
     /// The table, (ids, width).
     pub embeddings: Param<T>,
+    /// Whether id 0 is padding.
+    pub mask_zero: bool,
 }
-module!(EmbeddingLayer<T> { embeddings });
+module!(EmbeddingLayer<T> { embeddings } rest { mask_zero });
 
 impl<T: Element> EmbeddingLayer<T> {
     /// The vectors of `ids`, which are on no tape: an id has no gradient.
@@ -101,6 +110,13 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
             panic!("{error}");
         }
         self.look_up(x.tape(), &x.value().map(|id| id.to_f64() as i64))
+    }
+
+    /// Whatever counted before: the mask is that of the ids.
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        let mask = if self.mask_zero { Some(x.value.ne(0.0)) } else { None };
+        Masked { value: self.forward(x.value, pass), mask }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

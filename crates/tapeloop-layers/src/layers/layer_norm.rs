@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, Var, module};
 
 use super::{Config, features};
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, Initializer};
 
 /// The configuration of layer normalisation over the last axis: Keras' `LayerNormalization()` with its defaults.
@@ -131,6 +131,11 @@ impl<T: Element> Layer<T> for LayerNormLayer<T> {
     fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
         let param = |param: &Option<Param<T>>| param.as_ref().map(|param| x.tape().param(param));
         x.layer_norm(&[-1], param(&self.gamma), param(&self.beta), self.epsilon)
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        Masked { value: self.forward(x.value, pass), ..x }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

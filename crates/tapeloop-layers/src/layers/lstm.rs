@@ -44,6 +44,8 @@ pub struct Lstm {
     pub go_backwards: bool,
     /// Each call starts from the states the last one ended with. Default false.
     pub stateful: bool,
+    /// Steps that a mask leaves out put out 0 instead of the output before them. Default false.
+    pub zero_output_for_mask: bool,
     /// Records every step on the tape instead of one loop, with the same result. Default false.
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass. Default none.
@@ -66,6 +68,7 @@ impl Default for Lstm {
             return_state: false,
             go_backwards: false,
             stateful: false,
+            zero_output_for_mask: false,
             unroll: false,
             checkpoint: None,
         }

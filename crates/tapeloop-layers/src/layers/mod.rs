@@ -7,6 +7,7 @@ mod embedding;
 mod gru;
 mod layer_norm;
 mod lstm;
+mod masking;
 mod recurrent;
 mod simple_rnn;
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng};
 
 use crate::layer::Axes;
-use crate::{Activation, Error, Layer};
+use crate::{Activation, Cell, Error, Layer, Rnn};
 
 pub use activation::ActivationLayer;
 pub use dense::{Dense, DenseLayer};
@@ -23,6 +24,7 @@ pub use embedding::{Embedding, EmbeddingLayer};
 pub use gru::Gru;
 pub use layer_norm::{LayerNorm, LayerNormLayer};
 pub use lstm::Lstm;
+pub use masking::Masking;
 pub use simple_rnn::SimpleRnn;
 
 /// A layer's configuration: data, from which the layer is built.
@@ -32,6 +34,14 @@ pub trait Config {
     /// # Errors
     /// If a setting makes no sense, or the layer cannot take such an input.
     fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error>;
+
+    /// The same, of a layer that repeats a cell over time.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and if this is another layer.
+    fn recurrent<T: Element>(&self, _: &[Option<usize>], _: &mut Rng) -> Result<Rnn<T, Box<dyn Cell<T>>>, Error> {
+        Err(Error::other("this layer repeats no cell over time"))
+    }
 }
 
 macro_rules! layers {
@@ -75,6 +85,16 @@ macro_rules! layers {
                     $(Self::$variant(config) => config.build(input, rng),)*
                 }
             }
+
+            fn recurrent<T: Element>(
+                &self,
+                input: &[Option<usize>],
+                rng: &mut Rng,
+            ) -> Result<Rnn<T, Box<dyn Cell<T>>>, Error> {
+                match self {
+                    $(Self::$variant(config) => config.recurrent(input, rng),)*
+                }
+            }
         }
 
         $(impl From<$config> for LayerConfig {
@@ -94,6 +114,7 @@ layers! {
     #[serde(alias = "layer_normalization")]
     LayerNorm(LayerNorm) "layer_norm";
     Lstm(Lstm) "lstm";
+    Masking(Masking) "masking";
     SimpleRnn(SimpleRnn) "simple_rnn";
 }
 

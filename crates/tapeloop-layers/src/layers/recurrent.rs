@@ -3,7 +3,7 @@
 use tapeloop_autograd::Element;
 
 use super::{features, positive};
-use crate::{Cell, Error, Layer, Rnn, RnnOptions};
+use crate::{Cell, Error, Rnn, RnnOptions};
 
 /// The width of the input's features, if a recurrent layer can take such an input.
 pub(super) fn input_width(layer: &str, units: usize, input: &[Option<usize>]) -> Result<usize, Error> {
@@ -14,9 +14,9 @@ pub(super) fn input_width(layer: &str, units: usize, input: &[Option<usize>]) ->
     }
 }
 
-/// The layer that repeats `cell`, boxed.
-pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOptions) -> Box<dyn Layer<T>> {
-    Box::new(Rnn::new(cell, options))
+/// The layer that repeats `cell`, whichever it is.
+pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOptions) -> Rnn<T, Box<dyn Cell<T>>> {
+    Rnn::new(Box::new(cell), options)
 }
 
 /// The keyword arguments that every Keras recurrent layer shares, as builder methods.
@@ -73,6 +73,11 @@ macro_rules! recurrent {
                 Self { stateful, ..self }
             }
 
+            /// Steps that a mask leaves out put out 0 instead of the output before them.
+            pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Self {
+                Self { zero_output_for_mask, ..self }
+            }
+
             /// Records every step on the tape instead of one loop.
             pub fn unroll(self, unroll: bool) -> Self {
                 Self { unroll, ..self }
@@ -86,8 +91,17 @@ macro_rules! recurrent {
 
             /// How the layer runs over time.
             pub fn options(&self) -> $crate::RnnOptions {
-                let Self { return_sequences, return_state, go_backwards, stateful, unroll, checkpoint, .. } = *self;
-                $crate::RnnOptions { return_sequences, return_state, go_backwards, stateful, unroll, checkpoint }
+                let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
+                let Self { zero_output_for_mask, unroll, checkpoint, .. } = *self;
+                $crate::RnnOptions {
+                    return_sequences,
+                    return_state,
+                    go_backwards,
+                    stateful,
+                    zero_output_for_mask,
+                    unroll,
+                    checkpoint,
+                }
             }
 
             /// A cell with fresh weights for this many input features.
@@ -126,6 +140,14 @@ macro_rules! recurrent {
                 input: &[Option<usize>],
                 rng: &mut tapeloop_autograd::Rng,
             ) -> Result<Box<dyn $crate::Layer<T>>, $crate::Error> {
+                Ok(Box::new(self.recurrent::<T>(input, rng)?))
+            }
+
+            fn recurrent<T: tapeloop_autograd::Element>(
+                &self,
+                input: &[Option<usize>],
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> Result<$crate::Rnn<T, Box<dyn $crate::Cell<T>>>, $crate::Error> {
                 let width = $crate::layers::recurrent::input_width($name, self.units, input)?;
                 Ok($crate::layers::recurrent::boxed(self.try_cell::<T>(width, rng)?, self.options()))
             }

@@ -8,7 +8,7 @@ pub use summary::Summary;
 
 use tapeloop_autograd::{Element, Module, Param, Path, Shape, Tape, Tensor, Var};
 
-use crate::layer::{Axes, Layer, Pass};
+use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, LayerConfig};
 
 /// A built model: layers with their weights.
@@ -42,22 +42,31 @@ impl<T: Element> Model<T> {
         self.layers.last().map_or(&[], |layer| &layer.output)
     }
 
-    /// The output for `x`, (batch, …), on its tape.
+    /// The output for `x`, (batch, …), on its tape. A value with a [mask](Masked) brings it along.
     ///
     /// # Panics
     /// If `x` does not suit the model; [`predict`](Self::predict) returns an error instead.
     #[track_caller]
-    pub fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
+    pub fn forward<'t>(&self, x: impl Into<Masked<'t, T>>, pass: &mut Pass) -> Var<'t, T> {
+        self.forward_masked(x.into(), pass).value
+    }
+
+    /// As [`forward`](Self::forward), with what the layers have made of the mask: which steps of the output count.
+    ///
+    /// # Panics
+    /// As `forward`.
+    #[track_caller]
+    pub fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
         // Here, since a call through `dyn` loses the caller's line.
-        if let Err(error) = self.check_shape(&x.shape()) {
+        if let Err(error) = self.check_shape(&x.value.shape()) {
             panic!("{error}");
         }
         let mut x = x;
         for Named { name, layer, .. } in &self.layers {
-            if let Err(error) = layer.check(x) {
+            if let Err(error) = layer.check(x.value) {
                 panic!("{}", error.in_layer(name));
             }
-            x = layer.forward(x, pass);
+            x = layer.forward_masked(x, pass);
         }
         x
     }
@@ -71,6 +80,15 @@ impl<T: Element> Model<T> {
     /// carries.
     pub fn predict(&self, x: &Tensor<T>) -> Result<Tensor<T>, Error> {
         self.predict_on(&mut Tape::inference(), x)
+    }
+
+    /// As [`predict`](Self::predict), where of `x`, (batch, time, …), only those steps count for which `mask`,
+    /// (batch, time), is true.
+    ///
+    /// # Errors
+    /// As `predict`; if the mask has another shape.
+    pub fn predict_masked(&self, x: &Tensor<T>, mask: &Tensor<bool>) -> Result<Tensor<T>, Error> {
+        self.predict_masked_on(&mut Tape::inference(), x, mask)
     }
 
     /// As [`predict`](Self::predict), in the memory and on the threads of `tape`, which is reset before. Once the tape
@@ -92,16 +110,37 @@ impl<T: Element> Model<T> {
     /// # Errors
     /// As `predict`.
     pub fn predict_on(&self, tape: &mut Tape<T>, x: &Tensor<T>) -> Result<Tensor<T>, Error> {
+        self.predict_with(tape, x, None)
+    }
+
+    /// As [`predict_masked`](Self::predict_masked), on a tape as [`predict_on`](Self::predict_on).
+    ///
+    /// # Errors
+    /// As `predict_masked`.
+    pub fn predict_masked_on(
+        &self,
+        tape: &mut Tape<T>,
+        x: &Tensor<T>,
+        mask: &Tensor<bool>,
+    ) -> Result<Tensor<T>, Error> {
+        if mask.rank() != 2 || x.rank() < 2 || mask.shape()[..] != x.shape()[..2] {
+            let steps: Shape = x.shape().iter().take(2).copied().collect();
+            return Err(Error::input(format!("a mask of shape {steps} (batch, time)"), mask.shape().to_string()));
+        }
+        self.predict_with(tape, x, Some(mask))
+    }
+
+    fn predict_with(&self, tape: &mut Tape<T>, x: &Tensor<T>, mask: Option<&Tensor<bool>>) -> Result<Tensor<T>, Error> {
         self.check(x)?;
         tape.reset();
         let output = tape.no_grad(|| {
             let mut pass = Pass::inference();
-            let mut value = tape.constant(x.clone());
+            let mut x = Masked { value: tape.constant(x.clone()), mask: mask.map(|mask| tape.mask(mask)) };
             for Named { name, layer, .. } in &self.layers {
-                layer.check(value).map_err(|error| error.in_layer(name))?;
-                value = layer.forward(value, &mut pass);
+                layer.check(x.value).map_err(|error| error.in_layer(name))?;
+                x = layer.forward_masked(x, &mut pass);
             }
-            Ok(value.value())
+            Ok(x.value.value())
         });
         // The tape lets go of the parameters, so that they can be changed in place, and keeps the output, so that its
         // memory is there for the next one.
