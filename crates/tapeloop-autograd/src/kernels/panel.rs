@@ -66,6 +66,10 @@ pub(super) const ROWS: usize = 6;
 const DEPTH: usize = 512;
 /// The widest panel.
 const WIDEST: usize = 64;
+/// Elements of rows that stay in the second cache.
+const BLOCK: usize = 1 << 15;
+/// Products below this many multiplications are not worth a second thread.
+const PARALLEL: usize = 1 << 17;
 /// Elements that are worth a task of their own when they are packed.
 const TASK: usize = 1 << 15;
 
@@ -110,6 +114,32 @@ impl Panels {
                 let count = width.min(n - first);
                 let columns = Mat { data: rest(b.data, first * b.col_stride), ..b };
                 pack(k, count, columns.transposed(), count.next_multiple_of(lanes), out);
+            }
+        });
+    }
+
+    /// C = A B for `rows` rows, dense and row-major.
+    ///
+    /// # Panics
+    /// If the elements of a row of A are no neighbours, or a matrix does not hold its elements.
+    pub(crate) fn product<T: Element>(&self, rows: usize, a: Mat<'_, T>, packed: &[T], c: &mut [T], threads: &Threads) {
+        let Self { k, n, .. } = *self;
+        let neighbours = a.col_stride == 1 || k <= 1;
+        assert!(neighbours && a.holds(rows, k), "product: the left factor is not what it should be");
+        assert!(packed.len() == self.len() && c.len() == rows * n, "product: a matrix has the wrong length");
+        if rows == 0 || n == 0 {
+            return;
+        }
+        let share = if rows * n * k < PARALLEL { rows } else { rows.div_ceil(threads.count()) };
+        // So many rows that they stay in the second cache while all panels go by.
+        let height = (BLOCK / k.max(1)).next_multiple_of(ROWS);
+        threads.for_chunks(c, share * n, |part, c| {
+            for (i, c) in c.chunks_mut(height * n).enumerate() {
+                let first = part * share + i * height;
+                let start = rest(a.data, first * a.row_stride).as_ptr();
+                // SAFETY: A holds these rows of k elements, and the chunk of C as many of n; the packed form is of this
+                // layout's length.
+                unsafe { self.multiply(c.len() / n, start, a.row_stride, packed.as_ptr(), None, c.as_mut_ptr(), n) };
             }
         });
     }

@@ -102,6 +102,8 @@ pub(crate) struct Extent {
     pub(crate) reverse: bool,
     /// How many parts the rows are shared out to.
     pub(crate) parts: usize,
+    /// Steps that were run before, in other runs.
+    pub(crate) done: usize,
 }
 
 impl Extent {
@@ -118,16 +120,7 @@ impl Extent {
             Slots::Steps => step,
             // A state is stored with the step that it precedes in time, whichever way the loop goes.
             Slots::States => step + usize::from((side == Side::After) != self.reverse),
-            Slots::Turns => (turn + usize::from(side == Side::After)) % 2,
-        }
-    }
-
-    /// The slot a state starts in, and the one it ends in.
-    pub(crate) fn ends(self, slots: Slots) -> (usize, usize) {
-        match slots {
-            Slots::States if self.reverse => (self.time, 0),
-            Slots::States => (0, self.time),
-            _ => (0, self.time % 2),
+            Slots::Turns => (self.done + turn + usize::from(side == Side::After)) % 2,
         }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::plan::{Plan, Ran, Want};
-use super::splice::Several;
+use super::plan::{Plan, Ran, Want, along};
+use super::rolled::Several;
 use super::step::Source;
 use crate::element::Element;
 use crate::kernels::elementwise;
@@ -76,11 +76,6 @@ fn copy<T: Element>(tape: &Tape<T>, from: &Tensor<T>, to: &mut [T]) {
 
 fn take<T: Element>(tape: &Tape<T>, shape: &Shape) -> Tensor<T> {
     tape.compute(|pool, _| pool.take(shape))
-}
-
-/// `shape` of so many steps.
-fn along(time: usize, shape: &Shape) -> Shape {
-    std::iter::once(time).chain(shape.iter().copied()).collect()
 }
 
 /// Values handed from segment to segment: one set is read while the other is written.

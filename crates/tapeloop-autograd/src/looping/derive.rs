@@ -6,14 +6,17 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use super::plan::{Plan, Want, unroll};
-use super::splice::{Splice, input_of};
+use super::plan::{InChunks, Plan, Want, unroll};
+use super::rolled::Rolled;
 use super::step::{Id, Node, Source, Step, same_leaf};
 use crate::element::Element;
+use crate::kernels::elementwise;
+use crate::kernels::gemm::{Mat, gemm};
 use crate::ops::AnyOp;
 use crate::ops::form::Kind;
 use crate::shape::Shape;
 use crate::tape::{Backward, Tape, Var};
+use crate::tensor::Tensor;
 
 /// What a backward pass asks of a derivative: which outputs have a cotangent, which inputs need one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +36,19 @@ enum Wire {
     Cotangent(usize),
 }
 
-/// How the cotangent of a fixed value follows from what the derivative puts out: what it gets is summed over time.
-enum Total<T: Element> {
-    /// Σ over time of an output.
-    Time(usize),
-    /// Σ of an output over time, and over the axes along which the value was broadcast.
-    Broadcast(usize, Shape),
-    /// Σ over time of aᵀ g, as one product over all rows of all steps.
+/// A sum over time of what the derivative puts out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sum {
+    /// Of an output; over the axes along which a value of this shape was broadcast, too.
+    Output(usize, Shape),
+    /// Of aᵀ g, as one product over all rows of all steps.
     Product(usize, usize),
-    Sum(Box<Self>, Box<Self>),
+}
+
+/// How the cotangent of a fixed value follows from sums over time.
+enum Total<T: Element> {
+    Of(usize),
+    Both(Box<Self>, Box<Self>),
     /// The same operation on what is summed: it is linear.
     Linear(AnyOp<T>, Box<Self>),
 }
@@ -54,6 +61,7 @@ pub(crate) struct Derivative<T: Element> {
     fixed: Vec<Wire>,
     /// By the loop's sequences: the output that is its cotangent.
     of_sequences: Vec<Option<usize>>,
+    sums: Vec<Sum>,
     of_fixed: Vec<Option<Total<T>>>,
 }
 
@@ -122,15 +130,6 @@ fn input_source<T: Element>(input: usize, sequences: usize, states: usize) -> So
     }
 }
 
-fn counts<T: Element>(step: &Step<T>) -> [usize; 3] {
-    let count = |wanted: &dyn Fn(&Source<T>) -> bool| step.nodes.iter().filter(|node| wanted(&node.source)).count();
-    [
-        count(&|source| matches!(source, Source::Sequence(_))),
-        count(&|source| matches!(source, Source::State(_))),
-        count(&|source| matches!(source, Source::Fixed(_))),
-    ]
-}
-
 /// Operations so light that their result is computed again rather than kept.
 fn is_light<T: Element>(op: &AnyOp<T>) -> bool {
     matches!(
@@ -155,8 +154,7 @@ fn is_light<T: Element>(op: &AnyOp<T>) -> bool {
 }
 
 /// The forward values that a backward pass reads: what the loop must save.
-pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
-    let counts = counts(step);
+pub(crate) fn saved<T: Element>(step: &Step<T>, counts: [usize; 3]) -> Vec<Id> {
     let asked = Asked {
         outputs: SmallVec::from_elem(true, step.outputs.len()),
         inputs: SmallVec::from_elem(true, counts.iter().sum()),
@@ -210,12 +208,13 @@ pub(crate) fn saved<T: Element>(step: &Step<T>) -> Vec<Id> {
 
 /// Builds the step of a derivative from nodes of both directions.
 struct Cut<'a, T: Element> {
-    splice: &'a Splice<T>,
+    rolled: &'a Rolled<T>,
     both: &'a Both<T>,
     step: Step<T>,
     place: HashMap<Id, Id>,
     sequences: Vec<Wire>,
     fixed: Vec<Wire>,
+    sums: Vec<Sum>,
     /// The numbers of the outputs that have a cotangent.
     cotangents: Vec<usize>,
 }
@@ -230,14 +229,14 @@ impl<T: Element> Cut<'_, T> {
         if let Some(&place) = self.place.get(&id) {
             return place;
         }
-        let (both, splice) = (self.both, self.splice);
+        let (both, rolled) = (self.both, self.rolled);
         let node = &both.step.nodes[id];
         let place = if id < both.forward {
-            let saved = splice.step.outputs.iter().position(|&output| output == id);
+            let saved = rolled.step.outputs.iter().position(|&output| output == id);
             match (&node.source, saved) {
                 (Source::Sequence(k), _) => self.sequence(Wire::Input(*k), &node.shape),
                 (Source::Fixed(_), _) => {
-                    self.fixed.push(Wire::Input(input_of(splice, &node.source).expect("a fixed value is an input")));
+                    self.fixed.push(Wire::Input(rolled.input_of(&node.source).expect("a fixed value is an input")));
                     self.step.push(Source::Fixed(self.fixed.len() - 1), &[], node.shape.clone())
                 }
                 (_, Some(output)) => self.sequence(Wire::Output(output), &node.shape),
@@ -274,59 +273,77 @@ impl<T: Element> Cut<'_, T> {
         }
     }
 
+    /// The place of a sum, once for equal ones.
+    fn sum(&mut self, sum: Sum) -> Total<T> {
+        let place = self.sums.iter().position(|known| *known == sum).unwrap_or_else(|| {
+            self.sums.push(sum);
+            self.sums.len() - 1
+        });
+        Total::Of(place)
+    }
+
     /// How the sum over time of a node follows from what is put out.
     fn total(&mut self, id: Id) -> Total<T> {
         let both = self.both;
         let node = &both.step.nodes[id];
         let Some(op) = node.op().filter(|_| id >= both.forward) else {
-            return Total::Time(self.emit(id));
+            let sum = Sum::Output(self.emit(id), node.shape.clone());
+            return self.sum(sum);
         };
         match (op.get().form().0, op) {
             (_, AnyOp::Add(_)) if node.inputs.iter().all(|&input| both.step.nodes[input].shape == node.shape) => {
-                Total::Sum(Box::new(self.total(node.inputs[0])), Box::new(self.total(node.inputs[1])))
+                Total::Both(Box::new(self.total(node.inputs[0])), Box::new(self.total(node.inputs[1])))
             }
-            (Kind::SumTo, _) => Total::Broadcast(self.emit(node.inputs[0]), node.shape.clone()),
+            (Kind::SumTo, _) => {
+                let sum = Sum::Output(self.emit(node.inputs[0]), node.shape.clone());
+                self.sum(sum)
+            }
             (Kind::Product, _) => {
                 let (a, g) = (&both.step.nodes[node.inputs[0]], node.inputs[1]);
-                match a.form() {
+                let sum = match a.form() {
                     Some(Kind::Permute(order)) if order[..] == [1, 0] && both.step.nodes[g].shape.rank() == 2 => {
-                        Total::Product(self.emit(a.inputs[0]), self.emit(g))
+                        Sum::Product(self.emit(a.inputs[0]), self.emit(g))
                     }
-                    _ => Total::Time(self.emit(id)),
-                }
+                    _ => Sum::Output(self.emit(id), node.shape.clone()),
+                };
+                self.sum(sum)
             }
             (Kind::Permute(_) | Kind::Reshape | Kind::Slice { .. } | Kind::Place { .. }, _) => {
                 Total::Linear(op.clone(), Box::new(self.total(node.inputs[0])))
             }
-            _ => Total::Time(self.emit(id)),
+            _ => {
+                let sum = Sum::Output(self.emit(id), node.shape.clone());
+                self.sum(sum)
+            }
         }
     }
 }
 
 /// The derivative of a loop.
-pub(crate) fn derive<T: Element>(splice: &Splice<T>, asked: &Asked) -> Derivative<T> {
-    let counts = [splice.lowered.sequences, splice.states(), splice.lowered.fixed];
-    let both = differentiate(&splice.step, counts, asked);
+pub(crate) fn derive<T: Element>(rolled: &Rolled<T>, asked: &Asked) -> Derivative<T> {
+    let both = differentiate(&rolled.step, rolled.counts, asked);
     let cotangents = (0..asked.outputs.len()).filter(|&k| asked.outputs[k]).collect();
     let mut cut = Cut {
-        splice,
+        rolled,
         both: &both,
         step: Step::default(),
         place: HashMap::new(),
         sequences: Vec::new(),
         fixed: Vec::new(),
+        sums: Vec::new(),
         cotangents,
     };
     // Every state has its leaf, also where nothing reads it.
-    (both.forward..both.forward + counts[1]).for_each(|id| {
+    let [_, states, _] = rolled.counts;
+    (both.forward..both.forward + states).for_each(|id| {
         cut.take(id);
     });
     cut.step.next = both.of_states.iter().map(|&id| cut.take(id)).collect();
     let of_sequences = both.of_sequences.iter().map(|id| id.map(|id| cut.emit(id))).collect();
     let of_fixed = both.of_fixed.iter().map(|id| id.map(|id| cut.total(id))).collect();
-    let Cut { step, sequences, fixed, .. } = cut;
-    let plan = Plan::new(&step, Want::All, !splice.reverse).ok();
-    Derivative { step, plan, sequences, fixed, of_sequences, of_fixed }
+    let Cut { step, sequences, fixed, sums, .. } = cut;
+    let plan = Plan::new(&step, Want::All, !rolled.reverse).ok();
+    Derivative { step, plan, sequences, fixed, of_sequences, sums, of_fixed }
 }
 
 impl<T: Element> Derivative<T> {
@@ -336,10 +353,9 @@ impl<T: Element> Derivative<T> {
     }
 
     /// Gives the inputs of the loop their cotangents.
-    pub(crate) fn give<'t>(&self, splice: &Splice<T>, back: &mut Backward<'_, 't, T>) {
+    pub(crate) fn give<'t>(&self, rolled: &Rolled<T>, back: &mut Backward<'_, 't, T>) {
         let tape = back.tape();
-        let states = splice.states();
-        let sequences = splice.lowered.sequences;
+        let [sequences, states, _] = rolled.counts;
         let initial: SmallVec<[Var<'t, T>; 4]> = (0..states)
             .map(|k| back.part_cotangent(k).unwrap_or_else(|| tape.full(back.part(k).shape(), 0.0)))
             .collect();
@@ -359,35 +375,52 @@ impl<T: Element> Derivative<T> {
             Source::Constant(value) => tape.constant(value.clone()),
             _ => unreachable!("only leaves are asked for"),
         };
-        let ran = match &self.plan {
-            Some(plan) => plan.run(tape, extent, &initial, &mut leaf),
-            None => unroll(&self.step, tape, extent.0, !splice.reverse, &initial, &mut leaf),
+        let in_chunks = self.plan.as_ref().filter(|_| !tape.is_recording());
+        let (outputs, last, sums) = if let Some(plan) = in_chunks {
+            let whole: SmallVec<[bool; 16]> =
+                (0..self.step.outputs.len()).map(|k| self.of_sequences.contains(&Some(k))).collect();
+            let mut sums: SmallVec<[Option<Tensor<T>>; 16]> = SmallVec::from_elem(None, self.sums.len());
+            let ran = plan.run_in_chunks(tape, extent, &initial, &mut leaf, &whole, &mut |tape, outputs| {
+                self.sums.iter().zip(&mut sums).for_each(|(sum, total)| sum.add(tape, outputs, total));
+            });
+            let InChunks { outputs, last } = ran;
+            let sums = sums.into_iter().map(|sum| tape.constant(sum.expect("there is at least one step")));
+            (outputs, last, sums.collect::<SmallVec<[Var<'t, T>; 16]>>())
+        } else {
+            let ran = match &self.plan {
+                Some(plan) => plan.run(tape, extent, &initial, &mut leaf),
+                None => unroll(&self.step, tape, extent.0, !rolled.reverse, &initial, &mut leaf),
+            };
+            let sums = self.sums.iter().map(|sum| sum.of(&ran.outputs)).collect();
+            (ran.outputs.into_iter().map(Some).collect(), ran.last, sums)
         };
         for (k, output) in self.of_sequences.iter().enumerate() {
             if let Some(output) = output {
-                back.give(k, |_| ran.outputs[*output]);
+                back.give(k, |_| outputs[*output].expect("cotangents of sequences are whole"));
             }
         }
-        for (k, &last) in ran.last.iter().enumerate() {
+        for (k, &last) in last.iter().enumerate() {
             back.give(sequences + k, |_| last);
         }
         for (k, total) in self.of_fixed.iter().enumerate() {
             if let Some(total) = total {
-                back.give(sequences + states + k, |_| total.of(&ran.outputs));
+                back.give(sequences + states + k, |_| total.of(&sums));
             }
         }
     }
 }
 
-impl<T: Element> Total<T> {
-    fn of<'t>(&self, outputs: &[Var<'t, T>]) -> Var<'t, T> {
-        let rows = |x: Var<'t, T>| {
-            let shape = x.shape();
-            x.reshape_to([shape[0] * shape[1], shape[2]])
-        };
+/// (time, batch, n) as rows of n.
+fn rows<T: Element>(x: Var<'_, T>) -> Var<'_, T> {
+    let shape = x.shape();
+    x.reshape_to([shape[0] * shape[1], shape[2]])
+}
+
+impl Sum {
+    /// The sum of all steps.
+    fn of<'t, T: Element>(&self, outputs: &[Var<'t, T>]) -> Var<'t, T> {
         match self {
-            Self::Time(output) => outputs[*output].sum(&[0], false),
-            Self::Broadcast(output, shape) => {
+            Self::Output(output, shape) => {
                 // Axes that the value lacks are summed, time first.
                 let x = outputs[*output];
                 let missing = x.rank() - shape.rank();
@@ -395,9 +428,47 @@ impl<T: Element> Total<T> {
                 x.sum_to(kept).reshape_to(shape)
             }
             Self::Product(a, g) => rows(outputs[*a]).t().matmul(rows(outputs[*g])),
-            Self::Sum(a, b) => a.of(outputs) + b.of(outputs),
+        }
+    }
+
+    /// Adds the sum of some steps to `total`.
+    fn add<T: Element>(&self, tape: &Tape<T>, outputs: &[Var<'_, T>], total: &mut Option<Tensor<T>>) {
+        match (self, total) {
+            (Self::Product(a, g), Some(total)) => {
+                let (a, g) = (rows(outputs[*a]).value(), rows(outputs[*g]).value());
+                let [rows, m, n] = [a.shape()[0], a.shape()[1], g.shape()[1]];
+                let matrix = |x: &Tensor<T>| (x.strides()[0], x.strides()[1]);
+                let ((a_row, a_col), (g_row, g_col)) = (matrix(&a), matrix(&g));
+                let transposed = Mat { data: a.storage(), row_stride: a_col, col_stride: a_row };
+                let right = Mat { data: g.storage(), row_stride: g_row, col_stride: g_col };
+                tape.compute(|_, threads| gemm(m, rows, n, transposed, right, true, total.as_mut_slice(), threads));
+            }
+            (_, Some(total)) => {
+                let more = self.of(outputs).value();
+                tape.compute(|_, threads| {
+                    elementwise::add_assign(total.as_mut_slice(), more.strided(), more.shape(), threads);
+                });
+            }
+            (_, total) => {
+                // A copy, that nothing else holds.
+                let first = self.of(outputs).value();
+                *total = Some(tape.compute(|pool, threads| {
+                    let mut fresh = pool.take(first.shape());
+                    elementwise::copy(first.strided(), first.shape(), fresh.as_mut_slice(), threads);
+                    fresh
+                }));
+            }
+        }
+    }
+}
+
+impl<T: Element> Total<T> {
+    fn of<'t>(&self, sums: &[Var<'t, T>]) -> Var<'t, T> {
+        match self {
+            Self::Of(sum) => sums[*sum],
+            Self::Both(a, b) => a.of(sums) + b.of(sums),
             Self::Linear(op, x) => {
-                let x = x.of(outputs);
+                let x = x.of(sums);
                 x.tape().apply(op.clone(), &[x])
             }
         }

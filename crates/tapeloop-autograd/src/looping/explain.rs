@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::body::Body;
 use super::plan::Plan;
-use super::splice::Splice;
 use super::step::{Id, Source, Step};
 use crate::element::Element;
 use crate::kernels::program::{Base, Instruction, Place, Side};
@@ -18,12 +18,16 @@ impl<T: Element> Plan<T> {
     }
 
     fn write(&self, text: &mut String, indent: &str) {
-        let list = |ids: &[Id]| ids.iter().map(|&id| describe(&self.step, id)).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{indent}before: {}", list(&self.before));
-        self.body(self.is_trained()).write(text, indent);
-        let _ = writeln!(text, "{indent}after: {}", list(&self.after));
+        let rolled = self.rolled(self.is_trained());
+        let list = |step: &Step<T>, ids: &[Id]| ids.iter().map(|&id| describe(step, id)).collect::<Vec<_>>();
+        let (mut before, mut after) = (list(&self.step, &self.once), list(&rolled.step, &rolled.after));
+        before.extend(list(&rolled.step, &rolled.before));
+        after.extend(list(&self.step, &self.late));
+        let _ = writeln!(text, "{indent}before: {}", before.join(", "));
+        rolled.body.write(rolled.saved, text, indent);
+        let _ = writeln!(text, "{indent}after: {}", after.join(", "));
         if self.is_trained() {
-            for derivative in self.body(true).known_derivatives() {
+            for derivative in rolled.known_derivatives() {
                 let _ = writeln!(text, "{indent}derivative:");
                 match derivative.plan() {
                     Some(plan) => plan.write(text, &format!("{indent}  ")),
@@ -45,8 +49,8 @@ fn describe<T: Element>(step: &Step<T>, id: Id) -> String {
     format!("{name} {}", node.shape)
 }
 
-impl<T: Element> Splice<T> {
-    fn write(&self, text: &mut String, indent: &str) {
+impl<T: Element> Body<T> {
+    fn write(&self, saved: usize, text: &mut String, indent: &str) {
         let lowered = &self.lowered;
         let _ = writeln!(
             text,
@@ -55,7 +59,7 @@ impl<T: Element> Splice<T> {
             lowered.states.len(),
             lowered.fixed,
             lowered.outputs.len(),
-            self.saved,
+            saved,
             lowered.work,
         );
         for instruction in &lowered.program.instructions {

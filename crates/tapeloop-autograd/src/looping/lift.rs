@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::step::Node;
+use super::step::{Id, Node, Step};
 use super::trace::Untraceable;
 use crate::element::Element;
 use crate::ops::form::Kind;
@@ -28,8 +28,21 @@ pub(crate) fn check<T: Element>(node: &Node<T>) -> Result<(), Untraceable> {
     }
 }
 
+/// The value of the node `id`, from those of its inputs.
+pub(crate) fn of<'t, T: Element>(
+    tape: &'t Tape<T>,
+    step: &Step<T>,
+    id: Id,
+    values: &[Option<Lifted<'t, T>>],
+) -> Lifted<'t, T> {
+    let node = &step.nodes[id];
+    let inputs: SmallVec<[Lifted<'t, T>; 4]> =
+        node.inputs.iter().map(|&input| values[input].expect("nodes are in topological order")).collect();
+    lift(tape, node, &inputs, |k| step.nodes[node.inputs[k]].shape.rank())
+}
+
 /// The value of `node`: once, or for all steps where an input has all of them.
-pub(crate) fn lift<'t, T: Element>(
+fn lift<'t, T: Element>(
     tape: &'t Tape<T>,
     node: &Node<T>,
     inputs: &[Lifted<'t, T>],

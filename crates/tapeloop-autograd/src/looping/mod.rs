@@ -1,12 +1,13 @@
 //! Loops: a step is traced once, taken apart, and run over time at the speed of a hand-written kernel.
 
+mod body;
 mod checkpoint;
 mod derive;
 mod explain;
 mod lift;
 mod lower;
 mod plan;
-mod splice;
+mod rolled;
 mod step;
 mod trace;
 
@@ -22,7 +23,7 @@ use crate::tape::{Tape, Var};
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::Segments;
 pub(crate) use plan::{Plan, Ran, Want};
-pub(crate) use splice::{Part, Several};
+pub(crate) use rolled::{Part, Several};
 pub(crate) use step::{Source, Step};
 use trace::Fixed;
 pub(crate) use trace::untraceable;

@@ -1,15 +1,17 @@
-//! A step taken apart: what is computed before the loop, its body, and what is computed after it.
+//! A step taken apart: what never changes, what runs over time, and what is made of the last step alone.
 
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
 use super::lift::{self, Lifted};
-use super::splice::Splice;
+use super::rolled::{Done, Rolled};
 use super::step::{Id, Source, Step};
 use super::trace::Untraceable;
 use crate::element::Element;
+use crate::shape::Shape;
 use crate::tape::{Tape, Var};
+use crate::tensor::Tensor;
 
 /// Which of an output's steps are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +26,20 @@ pub(crate) enum Want {
 pub(crate) struct Plan<T: Element> {
     pub(crate) step: Step<T>,
     want: Want,
-    /// Computed before the loop, once or for all steps, in order.
-    pub(crate) before: Vec<Id>,
-    /// Computed after it.
-    pub(crate) after: Vec<Id>,
-    /// What feeds the body: its sequences and its fixed values.
+    /// What never changes: operations on the tape before the loop.
+    pub(crate) once: Vec<Id>,
+    /// Where only the last step is asked for, products that the next state does not need, and what is made of them:
+    /// operations on the tape after the loop.
+    pub(crate) late: Vec<Id>,
+    /// What goes into the loop: its sequences and its fixed values.
     sequences: Vec<Id>,
     fixed: Vec<Id>,
-    /// What the body puts out.
+    /// What it puts out along time.
     emitted: Vec<Id>,
-    /// The body, for inference.
-    pub(crate) body: Arc<Splice<T>>,
-    /// The body for training, which saves what its derivative reads; made when it is first asked for.
-    training: OnceLock<Arc<Splice<T>>>,
+    /// The loop, for inference.
+    rolled: Arc<Rolled<T>>,
+    /// The loop for training, which saves what its derivative reads; made when it is first asked for.
+    training: OnceLock<Arc<Rolled<T>>>,
 }
 
 /// What a loop returns.
@@ -45,38 +48,40 @@ pub(crate) struct Ran<'t, T: Element> {
     pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
 }
 
+/// What a loop returns whose outputs were used in passing.
+pub(crate) struct InChunks<'t, T: Element> {
+    /// Those that are whole.
+    pub(crate) outputs: SmallVec<[Option<Var<'t, T>>; 16]>,
+    pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
+}
+
+type Values<'t, T> = SmallVec<[Option<Lifted<'t, T>>; 128]>;
+
 impl<T: Element> Plan<T> {
     /// `reverse`: from the last step to the first.
     pub(crate) fn new(step: &Step<T>, want: Want, reverse: bool) -> Result<Self, Untraceable> {
         let step = step.pruned().regrouped();
         let timed = step.depends(|source| matches!(source, Source::Sequence(_) | Source::State(_)));
-        let stateful = step.depends(|source| matches!(source, Source::State(_)));
-        let nodes = || step.nodes.iter().enumerate().filter(|(_, node)| node.op().is_some());
-        // Before the loop: what never changes; products that need no state, and what they are made of.
-        let known = nodes().filter(|&(id, node)| !stateful[id] && node.is_product()).map(|(id, _)| id);
-        let known = step.ancestors(known);
-        let is_before = |id: Id| step.nodes[id].op().is_some() && (!timed[id] || (known[id] && !stateful[id]));
-        // After it: products the next state does not need, and what is made of them.
         let needed = step.ancestors(step.next.iter().copied());
-        let mut is_after = vec![false; step.nodes.len()];
-        for (id, node) in nodes() {
-            let made = node.inputs.iter().any(|&input| is_after[input]);
-            is_after[id] = timed[id] && !needed[id] && !is_before(id) && (node.is_product() || made);
+        let nodes = || step.nodes.iter().enumerate().filter(|(_, node)| node.op().is_some());
+        let mut is_late = vec![false; step.nodes.len()];
+        for (id, node) in nodes().filter(|_| want == Want::Last) {
+            let made = node.inputs.iter().any(|&input| is_late[input]);
+            is_late[id] = timed[id] && !needed[id] && (node.is_product() || made);
         }
-        let before: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_before(id)).collect();
-        let after: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_after[id]).collect();
-        before.iter().chain(&after).try_for_each(|&id| lift::check(&step.nodes[id]))?;
+        let once: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| !timed[id]).collect();
+        let late: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_late[id]).collect();
 
-        // The body: the rest, and leaves for what comes into it.
-        let mut body = Step::default();
+        // The loop: the rest, and leaves for what comes into it.
+        let mut core = Step::default();
         let mut place = vec![usize::MAX; step.nodes.len()];
         let (mut sequences, mut fixed) = (Vec::new(), Vec::new());
-        let inside = |id: Id| step.nodes[id].op().is_some() && !is_before(id) && !is_after[id];
-        let mut leaf = |id: Id, body: &mut Step<T>, place: &mut Vec<usize>| {
+        let inside = |id: Id| step.nodes[id].op().is_some() && timed[id] && !is_late[id];
+        let mut leaf = |id: Id, core: &mut Step<T>, place: &mut Vec<usize>| {
             if place[id] == usize::MAX {
                 let source = match step.nodes[id].source {
                     Source::State(k) => Source::State(k),
-                    _ if timed[id] => {
+                    Source::Sequence(_) => {
                         sequences.push(id);
                         Source::Sequence(sequences.len() - 1)
                     }
@@ -85,36 +90,39 @@ impl<T: Element> Plan<T> {
                         Source::Fixed(fixed.len() - 1)
                     }
                 };
-                place[id] = body.push(source, &[], step.nodes[id].shape.clone());
+                place[id] = core.push(source, &[], step.nodes[id].shape.clone());
             }
             place[id]
         };
         // Every state has its leaf, also where nothing reads it.
         for (id, node) in step.nodes.iter().enumerate() {
             if matches!(node.source, Source::State(_)) {
-                leaf(id, &mut body, &mut place);
+                leaf(id, &mut core, &mut place);
             }
         }
         for (id, node) in step.nodes.iter().enumerate().filter(|&(id, _)| inside(id)) {
-            let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&id| leaf(id, &mut body, &mut place)).collect();
-            place[id] = body.push(node.source.clone(), &inputs, node.shape.clone());
+            let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
+            place[id] = core.push(node.source.clone(), &inputs, node.shape.clone());
         }
-        body.next = step.next.iter().map(|&id| leaf(id, &mut body, &mut place)).collect();
-        let from_body = |id: Id| inside(id) || matches!(step.nodes[id].source, Source::State(_));
-        let to_after = after.iter().flat_map(|&id| &step.nodes[id].inputs).copied();
-        let to_outputs = step.outputs.iter().copied().filter(|id| want == Want::All || !step.next.contains(id));
-        let mut emitted: Vec<Id> = to_after.chain(to_outputs).filter(|&id| from_body(id)).collect();
+        core.next = step.next.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
+        let to_late = late.iter().flat_map(|&id| &step.nodes[id].inputs).copied();
+        let to_outputs = step.outputs.iter().copied();
+        let from_loop = |id: Id| inside(id) || matches!(step.nodes[id].source, Source::State(_));
+        let mut emitted: Vec<Id> = to_late
+            .chain(to_outputs)
+            .filter(|&id| from_loop(id) && (want == Want::All || !step.next.contains(&id)))
+            .collect();
         emitted.sort_unstable();
         emitted.dedup();
-        body.outputs = emitted.iter().map(|&id| place[id]).collect();
-        let states = step.next.len();
-        let body = Arc::new(Splice::new(body, states, reverse)?);
-        Ok(Self { step, want, before, after, sequences, fixed, emitted, body, training: OnceLock::new() })
+        core.outputs = emitted.iter().map(|&id| place[id]).collect();
+        let counts = [sequences.len(), step.next.len(), fixed.len()];
+        let rolled = Arc::new(Rolled::new(core, counts, reverse)?);
+        Ok(Self { step, want, once, late, sequences, fixed, emitted, rolled, training: OnceLock::new() })
     }
 
     /// Whether it goes from the last step to the first.
     pub(crate) fn reverse(&self) -> bool {
-        self.body.reverse
+        self.rolled.reverse
     }
 
     /// Which steps of the output it gives.
@@ -122,9 +130,9 @@ impl<T: Element> Plan<T> {
         self.want
     }
 
-    /// The body for a tape that records, or does not.
-    pub(crate) fn body(&self, recording: bool) -> &Arc<Splice<T>> {
-        if recording { self.training.get_or_init(|| Arc::new(self.body.training())) } else { &self.body }
+    /// The loop for a tape that records, or does not.
+    pub(crate) fn rolled(&self, recording: bool) -> &Arc<Rolled<T>> {
+        if recording { self.training.get_or_init(|| Arc::new(self.rolled.training())) } else { &self.rolled }
     }
 
     /// Whether a tape that records has run it.
@@ -141,32 +149,16 @@ impl<T: Element> Plan<T> {
         leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>,
     ) -> Ran<'t, T> {
         let nodes = &self.step.nodes;
-        let mut values: SmallVec<[Option<Lifted<'t, T>>; 128]> = nodes
-            .iter()
-            .map(|node| match &node.source {
-                Source::State(_) | Source::Op(_) => None,
-                source => Some(Lifted { var: leaf(source), timed: matches!(source, Source::Sequence(_)) }),
-            })
-            .collect();
-        for &id in &self.before {
-            self.compute(tape, id, &mut values);
-        }
-        let given = |id: &Id| values[*id].map(|x| x.var).expect("what feeds the body is known before it");
-        let inputs: SmallVec<[Var<'t, T>; 16]> = self
-            .sequences
-            .iter()
-            .map(given)
-            .chain(initial.iter().copied())
-            .chain(self.fixed.iter().map(given))
-            .collect();
-        let results = self.body(tape.is_recording()).run(tape, (time, batch), &inputs);
+        let mut values = self.before(tape, leaf);
+        let inputs = self.inputs(&values, initial);
+        let results = self.rolled(tape.is_recording()).run(tape, (time, batch), &inputs);
         let (last, sequences) = results.split_at(initial.len());
         for (&id, &var) in self.emitted.iter().zip(sequences) {
             values[id] = Some(Lifted { var, timed: true });
         }
         if self.want == Want::Last {
-            // Only the last step is of interest from here on.
-            let end = if self.body.reverse { 0 } else { time - 1 };
+            // Only the step that is made last is of interest from here on.
+            let end = if self.reverse() { 0 } else { time - 1 };
             values
                 .iter_mut()
                 .flatten()
@@ -174,26 +166,97 @@ impl<T: Element> Plan<T> {
                 .for_each(|x| *x = Lifted { var: x.var.select(0, end), timed: false });
             self.step.next.iter().zip(last).for_each(|(&id, &var)| values[id] = Some(Lifted { var, timed: false }));
         }
-        for &id in &self.after {
+        for &id in &self.late {
             self.compute(tape, id, &mut values);
         }
         let output = |&id: &Id| {
-            let Lifted { var, timed } = values[id].expect("an output is emitted, given, or computed after the loop");
+            let Lifted { var, timed } = values[id].expect("an output is given, computed, or comes out of the loop");
             // An output that never changes is repeated.
             let repeat = !timed && self.want == Want::All;
-            let shape =
-                || std::iter::once(time).chain(nodes[id].shape.iter().copied()).collect::<crate::shape::Shape>();
-            if repeat { var.broadcast_to(shape()) } else { var }
+            if repeat { var.broadcast_to(along(time, &nodes[id].shape)) } else { var }
         };
         Ran { outputs: self.step.outputs.iter().map(output).collect(), last: last.iter().copied().collect() }
     }
 
-    fn compute<'t>(&self, tape: &'t Tape<T>, id: Id, values: &mut [Option<Lifted<'t, T>>]) {
-        let node = &self.step.nodes[id];
-        let inputs: SmallVec<[Lifted<'t, T>; 4]> =
-            node.inputs.iter().map(|&input| values[input].expect("nodes are in topological order")).collect();
-        values[id] = Some(lift::lift(tape, node, &inputs, |k| self.step.nodes[node.inputs[k]].shape.rank()));
+    /// As [`run`](Self::run) for all steps, on a tape that does not record. `each` gets the outputs of some steps at a
+    /// time; of those that are `whole`, all steps are returned.
+    pub(crate) fn run_in_chunks<'t>(
+        &self,
+        tape: &'t Tape<T>,
+        (time, batch): (usize, usize),
+        initial: &[Var<'t, T>],
+        leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>,
+        whole: &[bool],
+        each: &mut dyn for<'s> FnMut(&'s Tape<T>, &[Var<'s, T>]),
+    ) -> InChunks<'t, T> {
+        let nodes = &self.step.nodes;
+        let values = self.before(tape, leaf);
+        let inputs: SmallVec<[Tensor<T>; 24]> = self.inputs(&values, initial).iter().map(|x| x.value()).collect();
+        let wanted = |&id: &Id| self.step.outputs.iter().zip(whole).any(|(&output, &whole)| output == id && whole);
+        let wanted: SmallVec<[bool; 16]> = self.emitted.iter().map(wanted).collect();
+        let place = |id: Id| self.emitted.iter().position(|&emitted| emitted == id);
+        let Done { last, outputs } =
+            self.rolled.execute(tape, (time, batch), &inputs, &wanted, &mut |tape, span, emitted| {
+                let outputs: SmallVec<[Var<'_, T>; 16]> = self
+                    .step
+                    .outputs
+                    .iter()
+                    .map(|&id| match (place(id), &values[id]) {
+                        (Some(place), _) => emitted[place],
+                        (None, Some(x)) if x.timed => tape.constant(x.var.value().sliced(0, span.start, span.steps, 1)),
+                        (None, Some(x)) => {
+                            tape.constant(x.var.value()).broadcast_to(along(span.steps, &nodes[id].shape))
+                        }
+                        (None, None) => unreachable!("an output is given, computed, or comes out of the loop"),
+                    })
+                    .collect();
+                each(tape, &outputs);
+            });
+        let output = |&id: &Id| match (place(id), &values[id]) {
+            (Some(place), _) => outputs[place].clone().map(|x| tape.constant(x)),
+            (None, Some(x)) if x.timed => Some(x.var),
+            (None, Some(x)) => Some(x.var.broadcast_to(along(time, &nodes[id].shape))),
+            (None, None) => unreachable!("an output is given, computed, or comes out of the loop"),
+        };
+        InChunks {
+            outputs: self.step.outputs.iter().map(output).collect(),
+            last: last.into_iter().map(|x| tape.constant(x)).collect(),
+        }
     }
+
+    /// The leaves, and what never changes.
+    fn before<'t>(&self, tape: &'t Tape<T>, leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>) -> Values<'t, T> {
+        let mut values: Values<'t, T> = self
+            .step
+            .nodes
+            .iter()
+            .map(|node| match &node.source {
+                Source::State(_) | Source::Op(_) => None,
+                source => Some(Lifted { var: leaf(source), timed: matches!(source, Source::Sequence(_)) }),
+            })
+            .collect();
+        for &id in &self.once {
+            self.compute(tape, id, &mut values);
+        }
+        values
+    }
+
+    /// What goes into the loop: sequences, initial states, fixed values.
+    fn inputs<'t>(&self, values: &Values<'t, T>, initial: &[Var<'t, T>]) -> SmallVec<[Var<'t, T>; 24]> {
+        let given = |id: &Id| values[*id].map(|x| x.var).expect("what goes into the loop is known before it");
+        let sequences = self.sequences.iter().map(given);
+        sequences.chain(initial.iter().copied()).chain(self.fixed.iter().map(given)).collect()
+    }
+
+    fn compute<'t>(&self, tape: &'t Tape<T>, id: Id, values: &mut Values<'t, T>) {
+        let value = lift::of(tape, &self.step, id, values);
+        values[id] = Some(value);
+    }
+}
+
+/// `shape` of so many steps.
+pub(crate) fn along(time: usize, shape: &Shape) -> Shape {
+    std::iter::once(time).chain(shape.iter().copied()).collect()
 }
 
 /// Runs a step on the tape, one after the other, operation by operation.

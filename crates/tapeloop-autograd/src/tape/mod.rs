@@ -264,6 +264,14 @@ impl<T: Element> Tape<T> {
         self.with_recording(false, f)
     }
 
+    /// Calls `f` with recording off, and forgets what it put on the tape: its buffers are free again.
+    pub(crate) fn scratch<R>(&self, f: impl for<'s> FnOnce(&'s Self) -> R) -> R {
+        let mark = self.len();
+        let result = self.no_grad(|| f(self));
+        self.truncate(mark);
+        result
+    }
+
     /// Calls `f` with recording on, whatever it was.
     pub(crate) fn recorded<R>(&self, f: impl FnOnce() -> R) -> R {
         self.with_recording(true, f)
