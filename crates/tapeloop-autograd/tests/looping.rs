@@ -196,11 +196,9 @@ fn loop_equals_steps<T: Element>(tolerance: f64) {
 fn equals_steps_in_chunks() {
     let (one, two) = (Threads::new(1), Threads::new(2));
     for network in networks::<f64>() {
-        let run = |threads: &Threads, last: bool| {
-            everything(&network, Some(&Loop::new()), 7, 9000, last, threads)
-        };
+        let run = |threads: &Threads, last: bool| everything(&network, Some(&Loop::new()), 5, 6000, last, threads);
         for last in [false, true] {
-            let (a, b) = (run(&one, last), everything(&network, None, 7, 9000, last, &one));
+            let (a, b) = (run(&one, last), everything(&network, None, 5, 6000, last, &one));
             close(&format!("{} {last}", network.name), &a, &b, 1e-12);
             let same = a.iter().zip(run(&two, last)).all(|(a, b)| a.to_vec() == b.to_vec());
             assert!(same, "{}: threads change bits", network.name);

@@ -169,6 +169,40 @@ impl<T: Element> Block<T> for Same {
     }
 }
 
+/// y += Σ x over the rows
+pub(crate) struct AddRows;
+
+impl<T: Element> Block<T> for AddRows {
+    unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>) {
+        // SAFETY: the caller answers for `rows` rows, and that the output, one row, overlaps none.
+        let sum = unsafe { std::slice::from_raw_parts_mut(out.start, width) };
+        for r in 0..rows {
+            let x = inputs[0].start.wrapping_add(r * inputs[0].stride);
+            // SAFETY: as above.
+            unsafe {
+                if inputs[0].single {
+                    sum.iter_mut().for_each(|sum| *sum += *x);
+                } else {
+                    with_simd(AddRow { sum: &mut *sum, x: std::slice::from_raw_parts(x, width) });
+                }
+            }
+        }
+    }
+}
+
+struct AddRow<'a, T> {
+    sum: &'a mut [T],
+    x: &'a [T],
+}
+
+impl<T: Element> Kernel for AddRow<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        self.sum.iter_mut().zip(self.x).for_each(|(sum, &x)| *sum += x);
+    }
+}
+
 /// y = 0
 pub(crate) struct Zero;
 

@@ -118,15 +118,24 @@ impl Panels {
         });
     }
 
-    /// C = A B for `rows` rows, dense and row-major.
+    /// C = A B for `rows` rows, dense and row-major; with `init`, a row, C = init + A B.
     ///
     /// # Panics
     /// If the elements of a row of A are no neighbours, or a matrix does not hold its elements.
-    pub(crate) fn product<T: Element>(&self, rows: usize, a: Mat<'_, T>, packed: &[T], c: &mut [T], threads: &Threads) {
+    pub(crate) fn product<T: Element>(
+        &self,
+        rows: usize,
+        a: Mat<'_, T>,
+        packed: &[T],
+        init: Option<&[T]>,
+        c: &mut [T],
+        threads: &Threads,
+    ) {
         let Self { k, n, .. } = *self;
         let neighbours = a.col_stride == 1 || k <= 1;
         assert!(neighbours && a.holds(rows, k), "product: the left factor is not what it should be");
         assert!(packed.len() == self.len() && c.len() == rows * n, "product: a matrix has the wrong length");
+        assert!(init.is_none_or(|init| init.len() >= n), "product: a row is too short");
         if rows == 0 || n == 0 {
             return;
         }
@@ -139,7 +148,17 @@ impl Panels {
                 let start = rest(a.data, first * a.row_stride).as_ptr();
                 // SAFETY: A holds these rows of k elements, and the chunk of C as many of n; the packed form is of this
                 // layout's length.
-                unsafe { self.multiply(c.len() / n, start, a.row_stride, packed.as_ptr(), None, c.as_mut_ptr(), n) };
+                unsafe {
+                    self.multiply(
+                        c.len() / n,
+                        start,
+                        a.row_stride,
+                        packed.as_ptr(),
+                        init.map(|row| (row.as_ptr(), 0)),
+                        c.as_mut_ptr(),
+                        n,
+                    )
+                };
             }
         });
     }

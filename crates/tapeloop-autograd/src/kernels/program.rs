@@ -50,7 +50,8 @@ pub(crate) enum Instruction<T> {
     /// C = init + A B, with B packed.
     Product { a: Place, factor: usize, init: Option<Place>, out: Place },
     /// Calls that go together over a few rows at a time, so that what passes between them stays in the first cache.
-    Group { calls: Vec<Call<T>>, rows: usize },
+    /// `sums`: whether some of them add rows up.
+    Group { calls: Vec<Call<T>>, rows: usize, sums: bool },
 }
 
 /// How a buffer's slots follow time.
@@ -73,6 +74,8 @@ pub(crate) struct Buffer<'a, T> {
     slots: Slots,
     slot: usize,
     row: usize,
+    /// So many rows of a value share one of the buffer.
+    group: usize,
     writable: bool,
     lender: PhantomData<&'a mut [T]>,
 }
@@ -84,12 +87,18 @@ impl<'a, T> Buffer<'a, T> {
     /// Elements to read: slots and rows at these distances.
     pub(crate) fn read(data: &'a [T], slots: Slots, slot: usize, row: usize) -> Self {
         let start = data.as_ptr().cast_mut();
-        Self { start, len: data.len(), slots, slot, row, writable: false, lender: PhantomData }
+        Self { start, len: data.len(), slots, slot, row, group: 1, writable: false, lender: PhantomData }
     }
 
     /// Elements to write as well.
     pub(crate) fn write(data: &'a mut [T], slots: Slots, slot: usize, row: usize) -> Self {
-        Self { start: data.as_mut_ptr(), len: data.len(), slots, slot, row, writable: true, lender: PhantomData }
+        let start = data.as_mut_ptr();
+        Self { start, len: data.len(), slots, slot, row, group: 1, writable: true, lender: PhantomData }
+    }
+
+    /// Rows that sum up `group` rows of a value each.
+    pub(crate) fn sums(data: &'a mut [T], row: usize, group: usize) -> Self {
+        Self { group, ..Self::write(data, Slots::One, 0, row) }
     }
 }
 
@@ -104,12 +113,14 @@ pub(crate) struct Extent {
     pub(crate) parts: usize,
     /// Steps that were run before, in other runs.
     pub(crate) done: usize,
+    /// Rows that are summed up together: a power of two. Parts are whole groups.
+    pub(crate) group: usize,
 }
 
 impl Extent {
     /// Rows of a part.
     fn share(self) -> usize {
-        self.rows.div_ceil(self.parts.max(1)).max(1)
+        self.rows.div_ceil(self.parts.max(1)).max(1).next_multiple_of(self.group)
     }
 
     /// The slot of a buffer in the `turn`-th step.
@@ -183,7 +194,9 @@ impl<T: Element> Program<T> {
         let at = |place: Place, row: usize| match place.base {
             Base::Buffer(index, side) => {
                 let buffer = &buffers[index];
-                let offset = extent.slot(buffer.slots, side, turn) * buffer.slot + row * buffer.row + place.offset;
+                let offset = extent.slot(buffer.slots, side, turn) * buffer.slot
+                    + row / buffer.group * buffer.row
+                    + place.offset;
                 Rows { start: buffer.start.wrapping_add(offset), stride: buffer.row, single: place.single }
             }
             Base::Register { start, stride } => {
@@ -201,9 +214,11 @@ impl<T: Element> Program<T> {
                         panels.multiply(rows.len(), a.start, a.stride, packed, init, out.start, out.stride);
                     }
                 }
-                Instruction::Group { calls, rows: height } => {
-                    for first in rows.clone().step_by(*height) {
-                        let count = (*height).min(rows.end - first);
+                Instruction::Group { calls, rows: height, sums } => {
+                    // Rows of one group at a time: both are powers of two.
+                    let height = if *sums { (*height).min(extent.group) } else { *height };
+                    for first in rows.clone().step_by(height) {
+                        let count = height.min(rows.end - first);
                         for call in calls {
                             let mut inputs = [Rows { start: registers, stride: 0, single: false }; INPUTS];
                             for (input, place) in inputs.iter_mut().zip(&call.inputs) {
@@ -232,7 +247,8 @@ impl<T: Element> Program<T> {
                         Slots::States => extent.time,
                         Slots::Turns => 1,
                     };
-                    let end = last_slot * buffer.slot + (extent.rows - 1) * buffer.row + place.offset + width;
+                    let end =
+                        last_slot * buffer.slot + (extent.rows - 1) / buffer.group * buffer.row + place.offset + width;
                     let apart = buffer.row >= place.offset + width || extent.rows == 1;
                     assert!(
                         end <= buffer.len && (!write || (buffer.writable && apart)),
@@ -256,7 +272,9 @@ impl<T: Element> Program<T> {
                         inside(*init, panels.columns(), extent.rows, false);
                     }
                 }
-                Instruction::Group { calls, rows } => {
+                Instruction::Group { calls, rows, sums } => {
+                    let aligned = rows.is_power_of_two() && extent.group.is_power_of_two();
+                    assert!(!sums || aligned, "rows that are summed up are not taken by groups");
                     for call in calls {
                         call.inputs.iter().for_each(|&input| inside(input, call.width, *rows, false));
                         inside(call.out, call.out_width, *rows, true);

@@ -42,6 +42,10 @@ struct State {
     stop: bool,
     /// Workers that run.
     started: usize,
+    /// Workers that sleep until there is a job. Waking nobody would be a call to the system, too.
+    sleeping: usize,
+    /// Whether the caller sleeps until its job is done.
+    waiting: bool,
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -59,8 +63,9 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Rounds of watching before sleeping: some ten microseconds.
-const SPINS: usize = 512;
+/// Rounds of watching before sleeping: some hundred microseconds, more than lies between two jobs of a small model. Waking a
+/// thread takes as long as such a job.
+const SPINS: usize = 4096;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,7 +80,7 @@ impl Threads {
     pub fn new(count: usize) -> Self {
         assert!(count > 0, "threads: there must be at least one");
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { job: None, stop: false, started: 0, panic: None }),
+            state: Mutex::new(State { job: None, stop: false, started: 0, sleeping: 0, waiting: false, panic: None }),
             epoch: AtomicU64::new(0),
             next: AtomicUsize::new(0),
             active: AtomicUsize::new(0),
@@ -131,13 +136,16 @@ impl Threads {
         let body: *const (dyn Fn(usize) + Sync) =
             unsafe { std::mem::transmute(std::ptr::from_ref::<dyn Fn(usize) + Sync>(body)) };
         let job = Job { body, tasks };
-        {
+        let sleeping = {
             let mut state = lock(&shared.state);
             shared.next.store(0, Ordering::Relaxed);
             state.job = Some(job);
             shared.epoch.fetch_add(1, Ordering::Release);
+            state.sleeping
+        };
+        if sleeping > 0 {
+            shared.wake.notify_all();
         }
-        shared.wake.notify_all();
         let own = shared.take_part(job);
         let mut state = lock(&shared.state);
         state.job = None;
@@ -150,8 +158,10 @@ impl Threads {
         }
         state = lock(&shared.state);
         while shared.active.load(Ordering::Acquire) != 0 {
+            state.waiting = true;
             state = shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.waiting = false;
         let theirs = state.panic.take();
         drop(state);
         if let Some(panic) = own.err().or(theirs) {
@@ -217,7 +227,9 @@ impl Shared {
             }
             let mut state = lock(&self.state);
             while self.epoch.load(Ordering::Acquire) == seen && !state.stop {
+                state.sleeping += 1;
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.sleeping -= 1;
             }
             if state.stop {
                 return;
@@ -234,7 +246,9 @@ impl Shared {
                 state.panic.get_or_insert(panic);
             }
             self.active.fetch_sub(1, Ordering::AcqRel);
-            self.done.notify_all();
+            if state.waiting {
+                self.done.notify_all();
+            }
         }
     }
 }

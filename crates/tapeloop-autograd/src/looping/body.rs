@@ -42,6 +42,9 @@ pub(crate) struct Memory<T: Element> {
     states: SmallVec<[Tensor<T>; 4]>,
     /// Memory of outputs: for all of time, or for some steps.
     own: SmallVec<[(Tensor<T>, bool); 16]>,
+    /// (batch / `group`, width) each.
+    sums: SmallVec<[Tensor<T>; 16]>,
+    group: usize,
     scratch: SmallVec<[Tensor<T>; 16]>,
     registers: Tensor<T>,
     parts: usize,
@@ -49,6 +52,11 @@ pub(crate) struct Memory<T: Element> {
 
 /// Multiplications that are worth a second thread.
 const PARALLEL: usize = 1 << 18;
+
+/// Rows that are summed up together: so many that sums stay in a near cache, so few that threads can share the batch.
+fn group(batch: usize) -> usize {
+    1 << (batch / 8).max(1).ilog2().min(3)
+}
 
 /// The same values with neighbouring elements in a row; a copy is handed to `copied` as well.
 fn readable<T: Element>(
@@ -82,7 +90,7 @@ impl<T: Element> Body<T> {
         pool: &mut Pool<T>,
         threads: &Threads,
     ) -> Memory<T> {
-        let Lowered { program, factors, states, outputs, own, scratch, work, .. } = &self.lowered;
+        let Lowered { program, factors, states, outputs, own, sums, scratch, work, .. } = &self.lowered;
         // Elementwise work counts as well as products.
         let parts = if (work + 64) * chunk * batch < PARALLEL { 1 } else { threads.count().min(batch) };
         let mut copies = SmallVec::new();
@@ -120,9 +128,16 @@ impl<T: Element> Body<T> {
             (pool.take(&Shape::from([if kept { time } else { chunk }, batch, width])), kept)
         });
         let own = own.collect();
+        let group = group(batch);
+        let sums = sums.iter().map(|&width| {
+            let mut sum = pool.take(&Shape::from([batch.div_ceil(group), width]));
+            sum.as_mut_slice().fill(T::ZERO);
+            sum
+        });
+        let sums = sums.collect();
         let scratch = scratch.iter().map(|&width| pool.take(&Shape::from([1, batch, width]))).collect();
         let registers = pool.take(&Shape::from([parts * program.registers]));
-        Memory { time, batch, packed, fixed, copies, states: state, own, scratch, registers, parts }
+        Memory { time, batch, packed, fixed, copies, states: state, own, sums, group, scratch, registers, parts }
     }
 
     /// Runs some steps. `sequences` hold these alone.
@@ -135,9 +150,10 @@ impl<T: Element> Body<T> {
         threads: &Threads,
     ) {
         let Lowered { program, factors, states, .. } = &self.lowered;
-        let Memory { batch, packed, fixed, states: state, own, scratch, registers, parts, .. } = memory;
-        let batch = *batch;
-        let extent = Extent { time: span.steps, rows: batch, reverse: self.reverse, parts: *parts, done: span.done };
+        let Memory { batch, packed, fixed, states: state, own, sums, group, scratch, registers, parts, .. } = memory;
+        let (batch, group) = (*batch, *group);
+        let extent =
+            Extent { time: span.steps, rows: batch, reverse: self.reverse, parts: *parts, done: span.done, group };
         let mut copies: SmallVec<[Tensor<T>; 4]> = SmallVec::new();
         let sequences: SmallVec<[Tensor<T>; 16]> =
             sequences.iter().map(|x| readable(x, pool, threads, &mut |copy| copies.push(copy))).collect();
@@ -159,6 +175,10 @@ impl<T: Element> Body<T> {
             let width = x.shape()[2];
             let first = if *whole { span.start * batch * width } else { 0 };
             buffers.push(Buffer::write(&mut x.as_mut_slice()[first..], Slots::Steps, batch * width, width));
+        }
+        for x in sums.iter_mut() {
+            let width = x.shape()[1];
+            buffers.push(Buffer::sums(x.as_mut_slice(), width, group));
         }
         for x in scratch.iter_mut() {
             let width = x.shape()[2];
@@ -209,13 +229,33 @@ impl<T: Element> Body<T> {
         }
     }
 
+    /// The k-th sum over all rows of all steps.
+    pub(crate) fn total(&self, memory: &Memory<T>, k: usize, pool: &mut Pool<T>) -> Tensor<T> {
+        let groups = &memory.sums[k];
+        let mut sum = pool.take(&Shape::from([groups.shape()[1]]));
+        let total = sum.as_mut_slice();
+        total.fill(T::ZERO);
+        for group in groups.as_slice().unwrap_or_default().chunks(total.len().max(1)) {
+            total.iter_mut().zip(group).for_each(|(sum, &x)| *sum += x);
+        }
+        sum
+    }
+
     /// Gives back what no result holds.
     pub(crate) fn release(&self, memory: Memory<T>, pool: &mut Pool<T>) {
-        let Memory { packed, fixed, copies, states, own, scratch, registers, .. } = memory;
+        let Memory { packed, fixed, copies, states, own, sums, scratch, registers, .. } = memory;
         drop(fixed);
         let own = own.into_iter().map(|(x, _)| x);
-        packed.into_iter().chain(copies).chain(states).chain(own).chain(scratch).chain([registers]).for_each(|x| {
-            pool.give(x);
-        });
+        packed
+            .into_iter()
+            .chain(copies)
+            .chain(states)
+            .chain(own)
+            .chain(sums)
+            .chain(scratch)
+            .chain([registers])
+            .for_each(|x| {
+                pool.give(x);
+            });
     }
 }

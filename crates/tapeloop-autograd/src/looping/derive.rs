@@ -3,15 +3,15 @@
 //! the other way, and whose states are the cotangents of the states.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 
-use super::plan::{InChunks, Plan, Want, unroll};
-use super::rolled::Rolled;
+use super::plan::{Plan, Want, unroll};
+use super::rolled::{Rolled, add};
 use super::step::{Id, Node, Source, Step, same_leaf};
 use crate::element::Element;
-use crate::kernels::elementwise;
-use crate::kernels::gemm::{Mat, gemm};
+use crate::kernels::gemm::{self, Left, Mat};
 use crate::ops::AnyOp;
 use crate::ops::form::Kind;
 use crate::shape::Shape;
@@ -55,14 +55,28 @@ enum Total<T: Element> {
 
 pub(crate) struct Derivative<T: Element> {
     step: Step<T>,
-    /// Nothing if it consists of operations that loops do not know: then it is unrolled.
-    plan: Option<Plan<T>>,
+    reverse: bool,
+    /// How it runs on a tape that records; nothing if it consists of operations that loops do not know: then it is
+    /// unrolled.
+    recorded: OnceLock<Option<Plan<T>>>,
+    /// How it runs where nothing is recorded.
+    passing: OnceLock<Option<Passing<T>>>,
     sequences: Vec<Wire>,
     fixed: Vec<Wire>,
     /// By the loop's sequences: the output that is its cotangent.
     of_sequences: Vec<Option<usize>>,
     sums: Vec<Sum>,
     of_fixed: Vec<Option<Total<T>>>,
+}
+
+/// A derivative that uses most of what it puts out at once, and keeps sums.
+struct Passing<T: Element> {
+    plan: Plan<T>,
+    /// By the step's outputs: their places among the plan's, and whether they are kept.
+    outputs: Vec<Option<usize>>,
+    whole: SmallVec<[bool; 16]>,
+    /// By the sums: their places among those that the plan makes.
+    sums: Vec<Option<usize>>,
 }
 
 /// The step, differentiated: forward and backward nodes on one list.
@@ -342,14 +356,57 @@ pub(crate) fn derive<T: Element>(rolled: &Rolled<T>, asked: &Asked) -> Derivativ
     let of_sequences = both.of_sequences.iter().map(|id| id.map(|id| cut.emit(id))).collect();
     let of_fixed = both.of_fixed.iter().map(|id| id.map(|id| cut.total(id))).collect();
     let Cut { step, sequences, fixed, sums, .. } = cut;
-    let plan = Plan::new(&step, Want::All, !rolled.reverse).ok();
-    Derivative { step, plan, sequences, fixed, of_sequences, sums, of_fixed }
+    let (recorded, passing) = (OnceLock::new(), OnceLock::new());
+    Derivative { step, reverse: !rolled.reverse, recorded, passing, sequences, fixed, of_sequences, sums, of_fixed }
 }
 
 impl<T: Element> Derivative<T> {
-    /// How it runs; nothing if it is unrolled.
-    pub(crate) fn plan(&self) -> Option<&Plan<T>> {
-        self.plan.as_ref()
+    /// How it has run so far, recorded or not; nothing where it was unrolled.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = Option<&Plan<T>>> {
+        let passing = self.passing.get().map(|passing| passing.as_ref().map(|passing| &passing.plan));
+        passing.into_iter().chain(self.recorded.get().map(Option::as_ref))
+    }
+
+    fn recorded(&self) -> Option<&Plan<T>> {
+        self.recorded.get_or_init(|| Plan::new(&self.step, Want::All, self.reverse).ok()).as_ref()
+    }
+
+    fn passing(&self) -> Option<&Passing<T>> {
+        self.passing.get_or_init(|| self.pass()).as_ref()
+    }
+
+    /// The step with sums in place of outputs that are only asked for to be summed up.
+    fn pass(&self) -> Option<Passing<T>> {
+        let step = &self.step;
+        let timed = step.depends(|source| matches!(source, Source::Sequence(_) | Source::State(_)));
+        let (mut summed, mut sums) = (Vec::new(), Vec::new());
+        for sum in &self.sums {
+            sums.push(None);
+            if let Sum::Output(output, shape) = sum {
+                let id = step.outputs[*output];
+                let node = &step.nodes[id];
+                // Rows to one row.
+                let row = node.shape.rank() == 2 && shape.rank() == 1 && shape[0] == node.shape[1];
+                if row && timed[id] && node.op().is_some() {
+                    sums.pop();
+                    sums.push(Some(summed.len()));
+                    summed.push(id);
+                }
+            }
+        }
+        let used = |k: usize| {
+            let in_sum = |(sum, place): (&Sum, &Option<usize>)| match sum {
+                Sum::Output(output, _) => *output == k && place.is_none(),
+                Sum::Product(a, g) => *a == k || *g == k,
+            };
+            self.of_sequences.contains(&Some(k)) || self.sums.iter().zip(&sums).any(in_sum)
+        };
+        let kept: Vec<usize> = (0..step.outputs.len()).filter(|&k| used(k)).collect();
+        let outputs = (0..step.outputs.len()).map(|k| kept.iter().position(|&kept| kept == k)).collect();
+        let whole = kept.iter().map(|&k| self.of_sequences.contains(&Some(k))).collect();
+        let step = Step { outputs: kept.iter().map(|&k| step.outputs[k]).collect(), summed, ..step.clone() };
+        let plan = Plan::new(&step, Want::All, self.reverse).ok()?;
+        Some(Passing { plan, outputs, whole, sums })
     }
 
     /// Gives the inputs of the loop their cotangents.
@@ -375,24 +432,34 @@ impl<T: Element> Derivative<T> {
             Source::Constant(value) => tape.constant(value.clone()),
             _ => unreachable!("only leaves are asked for"),
         };
-        let in_chunks = self.plan.as_ref().filter(|_| !tape.is_recording());
-        let (outputs, last, sums) = if let Some(plan) = in_chunks {
-            let whole: SmallVec<[bool; 16]> =
-                (0..self.step.outputs.len()).map(|k| self.of_sequences.contains(&Some(k))).collect();
-            let mut sums: SmallVec<[Option<Tensor<T>>; 16]> = SmallVec::from_elem(None, self.sums.len());
-            let ran = plan.run_in_chunks(tape, extent, &initial, &mut leaf, &whole, &mut |tape, outputs| {
-                self.sums.iter().zip(&mut sums).for_each(|(sum, total)| sum.add(tape, outputs, total));
+        let passing = if tape.is_recording() { None } else { self.passing() };
+        let (outputs, last, sums) = if let Some(Passing { plan, outputs, whole, sums }) = passing {
+            let place = |k: usize| outputs[k].expect("an output that is used is put out");
+            let mut added: SmallVec<[Option<Tensor<T>>; 16]> = SmallVec::from_elem(None, self.sums.len());
+            let ran = plan.run_in_chunks(tape, extent, &initial, &mut leaf, whole, &mut |tape, outputs| {
+                let output = |k: usize| outputs[place(k)];
+                add_products(tape, &self.sums, &output, &mut added);
+                for ((sum, added), made) in self.sums.iter().zip(&mut added).zip(sums) {
+                    if made.is_none() && matches!(sum, Sum::Output(..)) {
+                        add(tape, sum.of(&output), added);
+                    }
+                }
             });
-            let InChunks { outputs, last } = ran;
-            let sums = sums.into_iter().map(|sum| tape.constant(sum.expect("there is at least one step")));
-            (outputs, last, sums.collect::<SmallVec<[Var<'t, T>; 16]>>())
-        } else {
-            let ran = match &self.plan {
-                Some(plan) => plan.run(tape, extent, &initial, &mut leaf),
-                None => unroll(&self.step, tape, extent.0, !rolled.reverse, &initial, &mut leaf),
+            let sum = |(k, added): (usize, Option<Tensor<T>>)| match sums[k] {
+                Some(made) => ran.sums[made],
+                None => tape.constant(added.expect("there is at least one step")),
             };
-            let sums = self.sums.iter().map(|sum| sum.of(&ran.outputs)).collect();
-            (ran.outputs.into_iter().map(Some).collect(), ran.last, sums)
+            let sums: SmallVec<[Var<'t, T>; 16]> = added.into_iter().enumerate().map(sum).collect();
+            let outputs = outputs.iter().map(|place| place.and_then(|place| ran.outputs[place])).collect();
+            (outputs, ran.last, sums)
+        } else {
+            let ran = match self.recorded() {
+                Some(plan) => plan.run(tape, extent, &initial, &mut leaf),
+                None => unroll(&self.step, tape, extent.0, self.reverse, &initial, &mut leaf),
+            };
+            let sums = self.sums.iter().map(|sum| sum.of(&|k| ran.outputs[k])).collect();
+            let outputs: SmallVec<[Option<Var<'t, T>>; 16]> = ran.outputs.into_iter().map(Some).collect();
+            (outputs, ran.last, sums)
         };
         for (k, output) in self.of_sequences.iter().enumerate() {
             if let Some(output) = output {
@@ -418,47 +485,58 @@ fn rows<T: Element>(x: Var<'_, T>) -> Var<'_, T> {
 
 impl Sum {
     /// The sum of all steps.
-    fn of<'t, T: Element>(&self, outputs: &[Var<'t, T>]) -> Var<'t, T> {
+    fn of<'t, T: Element>(&self, output: &dyn Fn(usize) -> Var<'t, T>) -> Var<'t, T> {
         match self {
-            Self::Output(output, shape) => {
+            Self::Output(k, shape) => {
                 // Axes that the value lacks are summed, time first.
-                let x = outputs[*output];
+                let x = output(*k);
                 let missing = x.rank() - shape.rank();
                 let kept: Shape = std::iter::repeat_n(1, missing).chain(shape.iter().copied()).collect();
                 x.sum_to(kept).reshape_to(shape)
             }
-            Self::Product(a, g) => rows(outputs[*a]).t().matmul(rows(outputs[*g])),
+            Self::Product(a, g) => rows(output(*a)).t().matmul(rows(output(*g))),
         }
     }
+}
 
-    /// Adds the sum of some steps to `total`.
-    fn add<T: Element>(&self, tape: &Tape<T>, outputs: &[Var<'_, T>], total: &mut Option<Tensor<T>>) {
-        match (self, total) {
-            (Self::Product(a, g), Some(total)) => {
-                let (a, g) = (rows(outputs[*a]).value(), rows(outputs[*g]).value());
-                let [rows, m, n] = [a.shape()[0], a.shape()[1], g.shape()[1]];
-                let matrix = |x: &Tensor<T>| (x.strides()[0], x.strides()[1]);
-                let ((a_row, a_col), (g_row, g_col)) = (matrix(&a), matrix(&g));
-                let transposed = Mat { data: a.storage(), row_stride: a_col, col_stride: a_row };
-                let right = Mat { data: g.storage(), row_stride: g_row, col_stride: g_col };
-                tape.compute(|_, threads| gemm(m, rows, n, transposed, right, true, total.as_mut_slice(), threads));
+/// Adds the products of some steps to their sums. Those with the same right factor are computed together.
+fn add_products<'s, T: Element>(
+    tape: &'s Tape<T>,
+    sums: &[Sum],
+    output: &dyn Fn(usize) -> Var<'s, T>,
+    added: &mut [Option<Tensor<T>>],
+) {
+    let right = |k: usize| match sums[k] {
+        Sum::Product(_, g) => Some(g),
+        Sum::Output(..) => None,
+    };
+    for k in 0..sums.len() {
+        let Some(g) = right(k).filter(|&g| !(0..k).any(|before| right(before) == Some(g))) else {
+            continue;
+        };
+        let g = rows(output(g)).value();
+        let [rows_of_all, n] = [g.shape()[0], g.shape()[1]];
+        let first = added[k].is_none();
+        let lefts: SmallVec<[Option<Tensor<T>>; 16]> = sums
+            .iter()
+            .enumerate()
+            .map(|(other, sum)| match *sum {
+                Sum::Product(a, _) if right(other) == right(k) => Some(rows(output(a)).value()),
+                _ => None,
+            })
+            .collect();
+        tape.compute(|pool, threads| {
+            let mut products: SmallVec<[Left<'_, T>; 4]> = SmallVec::new();
+            for (a, added) in lefts.iter().zip(added.iter_mut()) {
+                let Some(a) = a else { continue };
+                let m = a.shape()[1];
+                let sum = added.get_or_insert_with(|| pool.take(&Shape::from([m, n])));
+                let transposed = Mat { data: a.storage(), row_stride: a.strides()[1], col_stride: a.strides()[0] };
+                products.push(Left { m, a: transposed, c: sum.as_mut_slice() });
             }
-            (_, Some(total)) => {
-                let more = self.of(outputs).value();
-                tape.compute(|_, threads| {
-                    elementwise::add_assign(total.as_mut_slice(), more.strided(), more.shape(), threads);
-                });
-            }
-            (_, total) => {
-                // A copy, that nothing else holds.
-                let first = self.of(outputs).value();
-                *total = Some(tape.compute(|pool, threads| {
-                    let mut fresh = pool.take(first.shape());
-                    elementwise::copy(first.strided(), first.shape(), fresh.as_mut_slice(), threads);
-                    fresh
-                }));
-            }
-        }
+            let right = Mat { data: g.storage(), row_stride: g.strides()[0], col_stride: g.strides()[1] };
+            gemm::shared(rows_of_all, n, right, !first, &mut products, threads);
+        });
     }
 }
 

@@ -27,9 +27,9 @@ impl<T: Element> Plan<T> {
         rolled.body.write(rolled.saved, text, indent);
         let _ = writeln!(text, "{indent}after: {}", after.join(", "));
         if self.is_trained() {
-            for derivative in rolled.known_derivatives() {
+            for plan in rolled.known_derivatives().iter().flat_map(|derivative| derivative.plans()) {
                 let _ = writeln!(text, "{indent}derivative:");
-                match derivative.plan() {
+                match plan {
                     Some(plan) => plan.write(text, &format!("{indent}  ")),
                     None => text.push_str("  unrolled\n"),
                 }
@@ -75,7 +75,7 @@ impl<T: Element> Body<T> {
                         panels.columns(),
                     );
                 }
-                Instruction::Group { calls, rows } => {
+                Instruction::Group { calls, rows, .. } => {
                     let _ = writeln!(text, "{indent}  {rows} rows at a time:");
                     for call in calls {
                         let inputs: Vec<_> = call.inputs.iter().map(|&input| self.place(input)).collect();
@@ -105,6 +105,7 @@ impl<T: Element> Body<T> {
                     ("fixed", lowered.fixed),
                     ("state", lowered.states.len()),
                     ("out", lowered.own.len()),
+                    ("sum", lowered.sums.len()),
                     ("rows", lowered.scratch.len()),
                 ];
                 let mut name = String::new();

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::step::{Id, Source, Step};
 use super::trace::Untraceable;
 use crate::element::Element;
-use crate::kernels::block::{Same, Total, Zero};
+use crate::kernels::block::{AddRows, Block, Same, Total, Zero};
 use crate::kernels::panel::Panels;
 use crate::kernels::program::{Base, Call, Instruction, Place, Program, Side, Slots};
 use crate::ops::form::Kind;
@@ -24,7 +24,7 @@ pub(crate) enum At {
 }
 
 /// A body's program, and the memory it asks for. Buffers come in this order: sequences, fixed values, states, own
-/// memory of outputs, scratch.
+/// memory of outputs, sums, scratch.
 pub(crate) struct Lowered<T> {
     pub(crate) program: Program<T>,
     /// The fixed values that are packed factors.
@@ -34,6 +34,7 @@ pub(crate) struct Lowered<T> {
     pub(crate) states: Vec<(Slots, usize)>,
     pub(crate) outputs: Vec<At>,
     pub(crate) own: Vec<usize>,
+    pub(crate) sums: Vec<usize>,
     pub(crate) scratch: Vec<usize>,
     /// Multiplications of a row in a step.
     pub(crate) work: usize,
@@ -75,6 +76,8 @@ struct Copy {
     out: Place,
     /// The assembled row it is part of: there must be all of it when that is read.
     assembly: Option<Id>,
+    /// Whether its rows are added up there.
+    sum: bool,
 }
 
 struct Lowering<'a, T: Element> {
@@ -114,6 +117,7 @@ pub(crate) fn lower<T: Element>(step: &Step<T>, states: usize) -> Result<Lowered
             states: vec![(Slots::Turns, 0); states],
             outputs: Vec::new(),
             own: Vec::new(),
+            sums: step.summed.iter().map(|&id| step.nodes[id].shape.last().copied().unwrap_or(1)).collect(),
             scratch: Vec::new(),
             work: 0,
         },
@@ -128,6 +132,7 @@ impl<T: Element> Lowering<'_, T> {
         self.place_roots();
         self.place_parts();
         self.find_levels();
+        self.sink();
         self.place_scratch();
         self.emit();
         Ok(self.lowered)
@@ -294,7 +299,7 @@ impl<T: Element> Lowering<'_, T> {
         if computed && self.places[id].is_none() {
             self.places[id] = Some(place);
         } else {
-            self.copies.push(Copy { value: id, out: place, assembly });
+            self.copies.push(Copy { value: id, out: place, assembly, sum: false });
         }
     }
 
@@ -322,10 +327,15 @@ impl<T: Element> Lowering<'_, T> {
             }
             self.lowered.outputs.push(at);
         }
+        for (k, &id) in self.step.summed.iter().enumerate() {
+            let out = in_buffer(own + self.lowered.own.len() + k, Side::Before);
+            self.copies.push(Copy { value: id, out, assembly: None, sum: true });
+        }
     }
 
     fn scratch(&mut self, width: usize) -> Place {
-        let before = self.lowered.sequences + self.lowered.fixed + self.lowered.states.len() + self.lowered.own.len();
+        let Lowered { sequences, fixed, states, own, sums, .. } = &self.lowered;
+        let before = sequences + fixed + states.len() + own.len() + sums.len();
         self.lowered.scratch.push(width);
         let index = before + self.lowered.scratch.len() - 1;
         Place { base: Base::Buffer(index, Side::Before), offset: 0, single: false }
@@ -368,6 +378,30 @@ impl<T: Element> Lowering<'_, T> {
                 }
             };
             (self.level[id], self.seen[id]) = (level, seen);
+        }
+    }
+
+    /// What is computed earlier than anybody reads it is computed there: in the reader's group, it need not be stored.
+    fn sink(&mut self) {
+        let count = self.step.nodes.len();
+        let mut reader = vec![usize::MAX; count];
+        for id in (0..count).rev() {
+            let copied = self.copies.iter().any(|copy| self.views[copy.value].base == id);
+            let free = matches!(self.roles[id], Role::Call) && self.places[id].is_none() && !copied;
+            if free && reader[id] != usize::MAX {
+                (self.level[id], self.seen[id]) = (reader[id], reader[id]);
+            }
+            let level = self.level[id];
+            let mut read = |id: Id| {
+                let base = self.views[id].base;
+                reader[base] = reader[base].min(level);
+            };
+            match &self.roles[id] {
+                Role::Call => self.step.nodes[id].inputs.iter().for_each(|&input| read(input)),
+                Role::Product { a, init, .. } => [Some(*a), *init].into_iter().flatten().for_each(read),
+                Role::Assembly(parts) => parts.iter().for_each(|&(part, _)| read(part)),
+                Role::Leaf | Role::View | Role::Absorbed => {}
+            }
         }
     }
 
@@ -456,8 +490,14 @@ impl<T: Element> Lowering<'_, T> {
         }
         let widest =
             |id: &Id| step.nodes[*id].inputs.iter().map(|&input| self.width(input)).chain([self.width(*id)]).max();
-        let width = members.iter().filter_map(widest).chain(copies.iter().map(|copy| self.width(copy.value))).max();
-        let rows = (BLOCK / width.unwrap_or(1).max(1)).max(1);
+        let calls = members.iter().filter(|&&id| matches!(self.roles[id], Role::Call));
+        let copied = copies.iter().filter(|copy| !copy.sum).map(|copy| self.width(copy.value));
+        let width = calls.filter_map(widest).chain(copied).max();
+        let mut rows = (BLOCK / width.unwrap_or(1).max(1)).max(1);
+        let sums = copies.iter().any(|copy| copy.sum);
+        if sums {
+            rows = 1 << rows.ilog2();
+        }
         // The member after which a register is free again.
         let mut last = vec![0; step.nodes.len()];
         for (turn, &id) in members.iter().enumerate() {
@@ -507,14 +547,16 @@ impl<T: Element> Lowering<'_, T> {
         calls.extend(copies.iter().filter(|copy| copy.assembly.is_none()).map(|copy| self.copy(copy)));
         self.lowered.program.registers = self.lowered.program.registers.max(registers.length);
         if !calls.is_empty() {
-            self.lowered.program.instructions.push(Instruction::Group { calls, rows });
+            self.lowered.program.instructions.push(Instruction::Group { calls, rows, sums });
         }
     }
 
     fn copy(&self, copy: &Copy) -> Call<T> {
         let width = self.width(copy.value);
         let inputs = SmallVec::from_slice(&[self.operand(copy.value, width)]);
-        Call { block: Box::new(Same), name: "copy", width, out_width: width, inputs, out: copy.out }
+        let (block, name): (Box<dyn Block<T>>, _) =
+            if copy.sum { (Box::new(AddRows), "sum") } else { (Box::new(Same), "copy") };
+        Call { block, name, width, out_width: width, inputs, out: copy.out }
     }
 
     fn zero_gaps(&self, id: Id, parts: &[(Id, usize)], out: Place, calls: &mut Vec<Call<T>>) {

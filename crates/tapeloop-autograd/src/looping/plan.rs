@@ -53,6 +53,8 @@ pub(crate) struct InChunks<'t, T: Element> {
     /// Those that are whole.
     pub(crate) outputs: SmallVec<[Option<Var<'t, T>>; 16]>,
     pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
+    /// Sums over all rows of all steps, (width).
+    pub(crate) sums: SmallVec<[Var<'t, T>; 16]>,
 }
 
 type Values<'t, T> = SmallVec<[Option<Lifted<'t, T>>; 128]>;
@@ -115,6 +117,7 @@ impl<T: Element> Plan<T> {
         emitted.sort_unstable();
         emitted.dedup();
         core.outputs = emitted.iter().map(|&id| place[id]).collect();
+        core.summed = step.summed.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
         let counts = [sequences.len(), step.next.len(), fixed.len()];
         let rolled = Arc::new(Rolled::new(core, counts, reverse)?);
         Ok(Self { step, want, once, late, sequences, fixed, emitted, rolled, training: OnceLock::new() })
@@ -195,7 +198,7 @@ impl<T: Element> Plan<T> {
         let wanted = |&id: &Id| self.step.outputs.iter().zip(whole).any(|(&output, &whole)| output == id && whole);
         let wanted: SmallVec<[bool; 16]> = self.emitted.iter().map(wanted).collect();
         let place = |id: Id| self.emitted.iter().position(|&emitted| emitted == id);
-        let Done { last, outputs } =
+        let Done { last, outputs, sums } =
             self.rolled.execute(tape, (time, batch), &inputs, &wanted, &mut |tape, span, emitted| {
                 let outputs: SmallVec<[Var<'_, T>; 16]> = self
                     .step
@@ -221,6 +224,7 @@ impl<T: Element> Plan<T> {
         InChunks {
             outputs: self.step.outputs.iter().map(output).collect(),
             last: last.into_iter().map(|x| tape.constant(x)).collect(),
+            sums: sums.into_iter().map(|x| tape.constant(x)).collect(),
         }
     }
 

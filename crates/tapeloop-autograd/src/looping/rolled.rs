@@ -11,7 +11,7 @@ use super::body::{Body, Span};
 use super::derive::{Asked, Derivative, derive, saved};
 use super::lift::{self, Lifted};
 use super::plan::along;
-use super::step::{Id, Node, Source, Step};
+use super::step::{Id, Source, Step};
 use super::trace::Untraceable;
 use crate::element::Element;
 use crate::kernels::elementwise;
@@ -57,6 +57,8 @@ pub(crate) struct Rolled<T: Element> {
     pub(crate) saved: usize,
     /// Computed before the body: products that need no state, and what they are made of.
     pub(crate) before: Vec<Id>,
+    /// Of these, sums of a product and a fixed row, which the product starts from.
+    biased: Vec<Biased>,
     /// Computed after it: products the next state does not need, and what is made of them.
     pub(crate) after: Vec<Id>,
     pub(crate) body: Body<T>,
@@ -65,8 +67,18 @@ pub(crate) struct Rolled<T: Element> {
     fixed: Vec<Id>,
     /// What the body puts out.
     emitted: Vec<Id>,
+    /// What is summed over rows and steps: by the body, as one of its sums, or outside.
+    summed: Vec<Result<usize, Id>>,
     /// Derivatives by what is asked of them.
     derivatives: Mutex<Vec<(Asked, Arc<Derivative<T>>)>>,
+}
+
+/// A sum of a product and a row that never changes.
+struct Biased {
+    sum: Id,
+    product: Id,
+    /// The number of the fixed value.
+    bias: usize,
 }
 
 /// What a run has computed.
@@ -75,6 +87,8 @@ pub(crate) struct Done<T: Element> {
     pub(crate) last: SmallVec<[Tensor<T>; 4]>,
     /// The outputs along time; nothing where nobody wanted to keep them.
     pub(crate) outputs: SmallVec<[Option<Tensor<T>>; 16]>,
+    /// Sums over all rows of all steps, (width).
+    pub(crate) sums: SmallVec<[Tensor<T>; 16]>,
 }
 
 /// Elements that pass between the stages of some steps: about a second cache full.
@@ -95,7 +109,28 @@ impl<T: Element> Rolled<T> {
         let nodes = || step.nodes.iter().enumerate().filter(|(_, node)| node.op().is_some());
         let known = nodes().filter(|&(id, node)| !stateful[id] && node.is_product()).map(|(id, _)| id);
         let known = step.ancestors(known);
-        let is_before = |id: Id| step.nodes[id].op().is_some() && known[id] && !stateful[id];
+        let uses = step.uses();
+        let biased: Vec<Biased> = nodes()
+            .filter(|&(id, node)| node.is_sum() && !stateful[id] && node.shape.rank() == 2)
+            .filter_map(|(sum, node)| {
+                let [a, b] = [node.inputs[0], node.inputs[1]];
+                [(a, b), (b, a)].into_iter().find_map(|(product, bias)| match step.nodes[bias].source {
+                    Source::Fixed(bias_number)
+                        if uses[product] == 1
+                            && factor(&step, product).is_some()
+                            && step.nodes[bias].shape.size() == node.shape[1]
+                            && step.nodes[product].shape == node.shape =>
+                    {
+                        Some(Biased { sum, product, bias: bias_number })
+                    }
+                    _ => None,
+                })
+            })
+            .collect();
+        let is_before = |id: Id| {
+            let known = known[id] || biased.iter().any(|biased| biased.sum == id);
+            step.nodes[id].op().is_some() && known && !stateful[id]
+        };
         let needed = step.ancestors(step.next.iter().copied());
         let mut is_after = vec![false; step.nodes.len()];
         for (id, node) in nodes() {
@@ -144,9 +179,32 @@ impl<T: Element> Rolled<T> {
         emitted.sort_unstable();
         emitted.dedup();
         body.outputs = emitted.iter().map(|&id| place[id]).collect();
+        let mut summed = Vec::with_capacity(step.summed.len());
+        for &id in &step.summed {
+            summed.push(if inside(id) {
+                body.summed.push(place[id]);
+                Ok(body.summed.len() - 1)
+            } else {
+                Err(id)
+            });
+        }
         let body = Body::new(body, counts[1], reverse)?;
         let derivatives = Mutex::default();
-        Ok(Self { step, reverse, counts, saved: 0, before, after, body, sequences, fixed, emitted, derivatives })
+        Ok(Self {
+            step,
+            reverse,
+            counts,
+            saved: 0,
+            before,
+            biased,
+            after,
+            body,
+            sequences,
+            fixed,
+            emitted,
+            summed,
+            derivatives,
+        })
     }
 
     /// The same, with what its derivative will read among the outputs.
@@ -189,7 +247,7 @@ impl<T: Element> Rolled<T> {
     ) -> SmallVec<[Var<'t, T>; 16]> {
         let values: SmallVec<[Tensor<T>; 24]> = inputs.iter().map(|x| x.value()).collect();
         let whole: SmallVec<[bool; 16]> = SmallVec::from_elem(true, self.step.outputs.len());
-        let Done { last, outputs } = self.execute(tape, extent, &values, &whole, &mut |_, _, _| {});
+        let Done { last, outputs, .. } = self.execute(tape, extent, &values, &whole, &mut |_, _, _| {});
         let results = last.into_iter().chain(outputs.into_iter().flatten()).collect();
         tape.splice(AnyOp::Loop(Arc::clone(self) as Arc<dyn Several<T>>), inputs, results)
     }
@@ -224,6 +282,7 @@ impl<T: Element> Rolled<T> {
         });
         let factors = self.pack(tape, fixed);
         let mut kept: SmallVec<[Option<Tensor<T>>; 16]> = SmallVec::from_elem(None, self.step.outputs.len());
+        let mut loose: SmallVec<[Option<Tensor<T>>; 4]> = SmallVec::from_elem(None, self.summed.len());
         let count = time.div_ceil(chunk);
         for turn in 0..count {
             // Nearly equal parts of time.
@@ -243,8 +302,8 @@ impl<T: Element> Rolled<T> {
                         _ => None,
                     })
                     .collect();
-                for &id in &self.before {
-                    values[id] = Some(self.compute(tape, id, &values, &factors));
+                for &id in self.before.iter().filter(|&&id| !self.biased.iter().any(|biased| biased.product == id)) {
+                    values[id] = Some(self.compute(tape, id, &values, &factors, fixed));
                 }
                 let feeds: SmallVec<[Tensor<T>; 16]> =
                     self.sequences.iter().map(|&id| values[id].expect("known before the body").var.value()).collect();
@@ -254,7 +313,7 @@ impl<T: Element> Rolled<T> {
                     values[id] = Some(Lifted { var: tape.constant(self.body.part(&memory, k, span)), timed: true });
                 }
                 for &id in &self.after {
-                    values[id] = Some(self.compute(tape, id, &values, &factors));
+                    values[id] = Some(self.compute(tape, id, &values, &factors, fixed));
                 }
                 let outputs: SmallVec<[Var<'_, T>; 16]> =
                     self.step.outputs.iter().map(|&id| values[id].expect("an output is computed").var).collect();
@@ -269,6 +328,12 @@ impl<T: Element> Rolled<T> {
                         });
                     }
                 }
+                for (sum, &place) in loose.iter_mut().zip(&self.summed) {
+                    if let Err(id) = place {
+                        let x = values[id].expect("what is summed is computed").var;
+                        add(tape, x.sum(&[0, 1], false), sum);
+                    }
+                }
                 each(tape, span, &outputs);
             });
         }
@@ -278,7 +343,12 @@ impl<T: Element> Rolled<T> {
                 let place = self.emitted.iter().position(|&emitted| emitted == id);
                 place.filter(|_| whole).map(|place| self.body.whole(&memory, place)).or(kept)
             });
-            let done = Done { last: self.body.last(&memory), outputs: outputs.collect() };
+            let sums = self.summed.iter().zip(loose).map(|(place, loose)| match place {
+                Ok(k) => self.body.total(&memory, *k, pool),
+                Err(_) => loose.expect("added up in every chunk"),
+            });
+            let sums = sums.collect();
+            let done = Done { last: self.body.last(&memory), outputs: outputs.collect(), sums };
             self.body.release(memory, pool);
             done
         })
@@ -296,8 +366,8 @@ impl<T: Element> Rolled<T> {
 
     /// The fixed factors of products outside the body, packed; by the product's place.
     fn pack(&self, tape: &Tape<T>, fixed: &[Tensor<T>]) -> Factors<T> {
-        let packed = |node: &Node<T>| {
-            let (factor, [rows, columns]) = self.factor(node)?;
+        let packed = |id: Id| {
+            let (factor, [rows, columns]) = factor(&self.step, id)?;
             let panels = Panels::new::<T>(rows, columns);
             let x = &fixed[factor];
             let packed = tape.compute(|pool, threads| {
@@ -308,30 +378,25 @@ impl<T: Element> Rolled<T> {
             });
             Some((panels, packed))
         };
-        self.before.iter().chain(&self.after).map(|&id| packed(&self.step.nodes[id])).collect()
-    }
-
-    /// The number and the shape of the fixed value that is the right factor of a product of rows.
-    fn factor(&self, node: &Node<T>) -> Option<(usize, [usize; 2])> {
-        if !node.is_product() || node.shape.rank() != 2 {
-            return None;
-        }
-        let [a, b] = [node.inputs[0], node.inputs[1]].map(|id| &self.step.nodes[id]);
-        match (&b.source, b.shape.dims()) {
-            (&Source::Fixed(k), &[rows, columns]) if !matches!(a.source, Source::Fixed(_)) => {
-                Some((k, [rows, columns]))
-            }
-            _ => None,
-        }
+        self.before.iter().chain(&self.after).map(|&id| packed(id)).collect()
     }
 
     /// A value outside the body, of the steps at hand.
-    fn compute<'s>(&self, tape: &'s Tape<T>, id: Id, values: &Values<'s, T>, factors: &Factors<T>) -> Lifted<'s, T> {
-        let place = self.before.iter().chain(&self.after).position(|&other| other == id);
+    fn compute<'s>(
+        &self,
+        tape: &'s Tape<T>,
+        id: Id,
+        values: &Values<'s, T>,
+        factors: &Factors<T>,
+        fixed: &[Tensor<T>],
+    ) -> Lifted<'s, T> {
+        let biased = self.biased.iter().find(|biased| biased.sum == id);
+        let product = biased.map_or(id, |biased| biased.product);
+        let place = self.before.iter().chain(&self.after).position(|&other| other == product);
         let Some((panels, packed)) = place.and_then(|place| factors[place].as_ref()) else {
             return lift::of(tape, &self.step, id, values);
         };
-        let x = values[self.step.nodes[id].inputs[0]].expect("nodes are in topological order").var.value();
+        let x = values[self.step.nodes[product].inputs[0]].expect("nodes are in topological order").var.value();
         let (rows, width) = (x.shape()[0] * x.shape()[1], panels.depth());
         let out = tape.compute(|pool, threads| {
             let mut copy = None;
@@ -344,13 +409,42 @@ impl<T: Element> Rolled<T> {
             });
             let mut out = pool.take(&Shape::from([x.shape()[0], x.shape()[1], panels.columns()]));
             let matrix = Mat { data: a.storage(), row_stride: a.strides()[0], col_stride: 1 };
-            panels.product(rows, matrix, packed.as_slice().unwrap_or_default(), out.as_mut_slice(), threads);
+            let bias = biased.map(|biased| fixed[biased.bias].contiguous());
+            let (packed, bias) =
+                (packed.as_slice().unwrap_or_default(), bias.as_ref().and_then(|bias| bias.as_slice()));
+            panels.product(rows, matrix, packed, bias, out.as_mut_slice(), threads);
             drop(a);
             copy.into_iter().for_each(|x| pool.give(x));
             out
         });
         Lifted { var: tape.constant(out), timed: true }
     }
+}
+
+/// The number and the shape of the fixed value that is the right factor of a product of rows.
+fn factor<T: Element>(step: &Step<T>, product: Id) -> Option<(usize, [usize; 2])> {
+    let node = &step.nodes[product];
+    if !node.is_product() || node.shape.rank() != 2 {
+        return None;
+    }
+    let [a, b] = [node.inputs[0], node.inputs[1]].map(|id| &step.nodes[id]);
+    match (&b.source, b.shape.dims()) {
+        (&Source::Fixed(k), &[rows, columns]) if !matches!(a.source, Source::Fixed(_)) => Some((k, [rows, columns])),
+        _ => None,
+    }
+}
+
+/// `sum += x`; the first time `sum` is a copy that nothing else holds.
+pub(crate) fn add<T: Element>(tape: &Tape<T>, x: Var<'_, T>, sum: &mut Option<Tensor<T>>) {
+    let x = x.value();
+    tape.compute(|pool, threads| match sum {
+        Some(sum) => elementwise::add_assign(sum.as_mut_slice(), x.strided(), x.shape(), threads),
+        None => {
+            let mut fresh = pool.take(x.shape());
+            elementwise::copy(x.strided(), x.shape(), fresh.as_mut_slice(), threads);
+            *sum = Some(fresh);
+        }
+    });
 }
 
 /// Packed factors of the products outside the body.

@@ -50,6 +50,8 @@ pub(crate) struct Step<T: Element> {
     /// The next states.
     pub(crate) next: Vec<Id>,
     pub(crate) outputs: Vec<Id>,
+    /// What is only asked for as a sum over all rows of all steps.
+    pub(crate) summed: Vec<Id>,
 }
 
 impl<T: Element> Node<T> {
@@ -79,9 +81,9 @@ impl<T: Element> Step<T> {
         self.nodes.len() - 1
     }
 
-    /// The roots: next states, then outputs.
+    /// The roots: next states, outputs, sums.
     pub(crate) fn roots(&self) -> impl Iterator<Item = Id> {
-        self.next.iter().chain(&self.outputs).copied()
+        self.next.iter().chain(&self.outputs).chain(&self.summed).copied()
     }
 
     /// How often each node is used, roots included.
@@ -130,6 +132,7 @@ impl<T: Element> Step<T> {
         }
         out.next = self.next.iter().map(|&id| place[id]).collect();
         out.outputs = self.outputs.iter().map(|&id| place[id]).collect();
+        out.summed = self.summed.iter().map(|&id| place[id]).collect();
         out
     }
 
@@ -151,11 +154,15 @@ impl<T: Element> Step<T> {
                 place[id] = out.push(node.source.clone(), &inputs, node.shape.clone());
                 continue;
             }
+            let whole = |term: Id| self.nodes[term].shape == node.shape;
+            let known = terms.iter().any(|&term| !stateful[term] && whole(term));
             terms.sort_by_key(|&term| match (stateful[term], self.nodes[term].is_product()) {
                 (false, true) => 0,
-                (false, false) if self.nodes[term].shape == node.shape => 1,
-                (true, true) => 2,
-                _ => 3,
+                // A bias, too, is added before the loop.
+                (false, false) if whole(term) => 1,
+                (false, false) if known => 2,
+                (true, true) => 3,
+                _ => 4,
             });
             let mut sum = place[terms[0]];
             let first = self.nodes[terms[0]].shape == node.shape;
@@ -167,6 +174,7 @@ impl<T: Element> Step<T> {
         }
         out.next = self.next.iter().map(|&id| place[id]).collect();
         out.outputs = self.outputs.iter().map(|&id| place[id]).collect();
+        out.summed = self.summed.iter().map(|&id| place[id]).collect();
         out.pruned()
     }
 

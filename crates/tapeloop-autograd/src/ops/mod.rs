@@ -213,7 +213,8 @@ ops! {
             abs::Abs, acos::Acos, acosh::Acosh, asin::Asin, asinh::Asinh, atan::Atan, atanh::Atanh, cos::Cos,
             cosh::Cosh, erf::Erf, erfc::Erfc, exp::Exp, exp2::Exp2, exp_m1::ExpM1, lgamma::Lgamma, ln::Ln,
             ln_1p::Ln1p, log10::Log10, log2::Log2, polygamma::Polygamma, root::Root, rsqrt::Rsqrt,
-            sigmoid::Sigmoid, sin::Sin, sinh::Sinh, sqrt::Sqrt, tan::Tan, tanh::Tanh,
+            sigmoid::Sigmoid, sigmoid_vjp::SigmoidVjp, sin::Sin, sinh::Sinh, sqrt::Sqrt, tan::Tan, tanh::Tanh,
+            tanh_vjp::TanhVjp,
         }
         /// Activations that have a kink or a parameter; smooth ones are composed of functions.
         activation {

@@ -77,9 +77,38 @@ pub fn gemm<T: Element>(
     if m <= 2 && b.col_stride == 1 {
         row::multiply(k, n, a, b, accumulate, c);
     } else if m >= ROWS && n >= tile.columns() {
-        wide::multiply(m, k, n, a, b, accumulate, c, threads);
+        wide::multiply(k, n, b, accumulate, &mut [Left { m, a, c }], threads);
     } else {
         narrow::multiply(m, k, n, a, b, accumulate, c, threads, tile);
+    }
+}
+
+/// A left factor, m × k, and its product, m × n.
+pub(crate) struct Left<'a, T> {
+    pub(crate) m: usize,
+    pub(crate) a: Mat<'a, T>,
+    pub(crate) c: &'a mut [T],
+}
+
+/// As [`gemm`] for several left factors, the right one the same: it is packed once.
+///
+/// # Panics
+/// If a matrix does not hold its elements.
+pub(crate) fn shared<T: Element>(
+    k: usize,
+    n: usize,
+    b: Mat<'_, T>,
+    accumulate: bool,
+    lefts: &mut [Left<'_, T>],
+    threads: &Threads,
+) {
+    let wide = T::tile().is_some_and(|tile| n >= tile.columns()) && lefts.iter().all(|left| left.m >= ROWS);
+    if wide && n > 0 {
+        let held = lefts.iter().all(|Left { m, a, c }| a.holds(*m, k) && c.len() == m * n);
+        assert!(held && b.holds(k, n), "gemm: a matrix is too short");
+        wide::multiply(k, n, b, accumulate, lefts, threads);
+    } else {
+        lefts.iter_mut().for_each(|Left { m, a, c }| gemm(*m, k, n, *a, b, accumulate, c, threads));
     }
 }
 

@@ -19,7 +19,7 @@ impl<T: Element> Op<T> for Sigmoid {
     pointwise!("sigmoid");
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let y = back.output();
-        back.give(0, |g| g * (y * (1.0 - y)));
+        back.give(0, |g| y.sigmoid_vjp(g));
     }
 }
 

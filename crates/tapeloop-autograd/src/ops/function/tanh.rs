@@ -19,7 +19,7 @@ impl<T: Element> Op<T> for Tanh {
     pointwise!("tanh");
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let y = back.output();
-        back.give(0, |g| g * (1.0 - y.square()));
+        back.give(0, |g| y.tanh_vjp(g));
     }
 }
 
