@@ -220,12 +220,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
     /// One step after the other on the tape.
     #[track_caller]
-    fn run_steps<'t>(
-        &self,
-        sequences: &[Var<'t, T>],
-        mut state: State<'t, T>,
-        from_zeros: bool,
-    ) -> RnnOutput<'t, T> {
+    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: State<'t, T>, from_zeros: bool) -> RnnOutput<'t, T> {
         let (batch, time) = (sequences[0].dim(0), sequences[0].dim(1));
         let mut outputs = Vec::with_capacity(time);
         for turn in 0..time {
@@ -272,11 +267,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// # Panics
     /// As [`run`](Self::run).
     #[track_caller]
-    pub fn call<'t>(
-        &self,
-        x: impl Into<Masked<'t, T>>,
-        initial: Option<&[Var<'t, T>]>,
-    ) -> SmallVec<[Var<'t, T>; 3]> {
+    pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
         let RnnOutput { output, state } = self.run(x, initial);
         let state = if self.options.return_state { state } else { State::new() };
         std::iter::once(output).chain(state).collect()

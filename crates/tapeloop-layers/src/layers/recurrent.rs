@@ -85,7 +85,9 @@ macro_rules! recurrent {
 
             /// How the layer runs over time.
             pub fn options(&self) -> $crate::RnnOptions {
-                let Self { return_sequences, return_state, go_backwards, stateful, zero_output_for_mask, unroll, .. } = *self;
+                let Self {
+                    return_sequences, return_state, go_backwards, stateful, zero_output_for_mask, unroll, ..
+                } = *self;
                 $crate::RnnOptions {
                     return_sequences,
                     return_state,

@@ -130,12 +130,7 @@ impl<T: Element> Model<T> {
         self.predict_with(tape, x, Some(mask))
     }
 
-    fn predict_with(
-        &self,
-        tape: &mut Tape<T>,
-        x: &Tensor<T>,
-        mask: Option<&Tensor<bool>>,
-    ) -> Result<Tensor<T>, Error> {
+    fn predict_with(&self, tape: &mut Tape<T>, x: &Tensor<T>, mask: Option<&Tensor<bool>>) -> Result<Tensor<T>, Error> {
         self.check(x)?;
         tape.reset();
         let output = tape.no_grad(|| {
