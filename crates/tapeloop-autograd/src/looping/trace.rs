@@ -80,7 +80,8 @@ pub(crate) fn trace<T: Element>(
     tape.reset();
     let tape = &*tape;
     let run = || {
-        let present: SmallVec<[Var<'_, T>; 2]> = sequences.iter().map(|shape| tape.hollow(&shape[1..].into())).collect();
+        let present: SmallVec<[Var<'_, T>; 2]> =
+            sequences.iter().map(|shape| tape.hollow(&shape[1..].into())).collect();
         let states: SmallVec<[Var<'_, T>; 2]> = states.iter().map(|shape| tape.hollow(shape)).collect();
         let (next, output) = step(&present, &states);
         let kept = next.len() == states.len() && next.iter().zip(&states).all(|(a, b)| a.shape() == b.shape());
