@@ -110,7 +110,7 @@ fn forward<'t, T: Element>(
     x: Var<'t, T>,
     state: &[Var<'t, T>],
     last: bool,
-) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 2]>) {
+) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 4]>) {
     if let Some(looped) = looped {
         let ran = match last {
             true => looped.last(x, state, |x, s| (network.step)(&network.params, x, s)),
@@ -119,7 +119,7 @@ fn forward<'t, T: Element>(
         let ran = ran.unwrap_or_else(|error| panic!("{}: {error}", network.name));
         return (ran.output, ran.state);
     }
-    let mut state: SmallVec<[Var<'t, T>; 2]> = state.iter().copied().collect();
+    let mut state: SmallVec<[Var<'t, T>; 4]> = state.iter().copied().collect();
     let mut outputs = Vec::new();
     for t in 0..x.dim(0) {
         let (next, output) = (network.step)(&network.params, x.select(0, t), &state);

@@ -183,7 +183,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         x: &[Var<'t, T>],
         state: &[Var<'t, T>],
         from_zeros: bool,
-    ) -> (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>) {
+    ) -> (State<'t, T>, Var<'t, T>) {
         let [x, mask @ ..] = x else { unreachable!("there is an input") };
         let Some(&mask) = mask.first() else {
             let state = self.cell.step(*x, state);

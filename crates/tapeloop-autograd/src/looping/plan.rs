@@ -42,7 +42,7 @@ pub(crate) struct Plan<T: Element> {
 /// What a loop returns.
 pub(crate) struct Ran<'t, T: Element> {
     pub(crate) outputs: SmallVec<[Var<'t, T>; 16]>,
-    pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
+    pub(crate) last: SmallVec<[Var<'t, T>; 4]>,
 }
 
 impl<T: Element> Plan<T> {
@@ -203,7 +203,7 @@ pub(crate) fn unroll<'t, T: Element>(
             source => Some(leaf(source)),
         })
         .collect();
-    let mut state: SmallVec<[Var<'t, T>; 2]> = initial.iter().copied().collect();
+    let mut state: SmallVec<[Var<'t, T>; 4]> = initial.iter().copied().collect();
     let mut outputs: Vec<Vec<Var<'t, T>>> = step.outputs.iter().map(|_| Vec::with_capacity(time)).collect();
     for turn in 0..time {
         let t = if reverse { time - 1 - turn } else { turn };
