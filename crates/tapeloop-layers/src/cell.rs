@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Module, Shape, Var};
 
 /// What a cell carries from step to step, in the order its documentation states.
-pub type State<'t, T> = SmallVec<[Var<'t, T>; 4]>;
+pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
 
 /// The shapes of what a cell carries, without the batch axis.
 pub type StateShapes = SmallVec<[Shape; 2]>;
