@@ -316,6 +316,19 @@ fn a_step_that_reads_values_says_so() {
 }
 
 #[test]
+fn a_step_that_turns_recording_off_says_so() {
+    let tape = Tape::<f64>::new();
+    let x = tape.constant(Tensor::ones([3, 1, 1]));
+    let start = tape.constant(Tensor::zeros([1, 1]));
+    let ran = Loop::new().run(x, &[start], |x, s| {
+        let h = x.tape().no_grad(|| x + s[0]) * 2.0;
+        (smallvec![h], h)
+    });
+    let reason = ran.unwrap_err().to_string();
+    assert!(reason.contains("turns recording off") && reason.contains("looping.rs"), "{reason}");
+}
+
+#[test]
 fn a_mistake_in_a_step_is_reported_as_everywhere() {
     let tape = Tape::<f64>::new();
     let x = tape.constant(Tensor::ones([3, 1, 2]));
