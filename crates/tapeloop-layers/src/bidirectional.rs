@@ -199,10 +199,9 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let mut axes = self.forward_layer.output_shape(input)?;
         let back = self.backward_layer.output_shape(input)?;
-        if self.one_output()? == Merge::Concat {
-            if let (Some(Some(width)), Some(Some(more))) = (axes.last_mut(), back.last()) {
-                *width += more;
-            }
+        let side_by_side = self.one_output()? == Merge::Concat;
+        if let (true, Some(Some(width)), Some(Some(more))) = (side_by_side, axes.last_mut(), back.last()) {
+            *width += more;
         }
         Ok(axes)
     }

@@ -17,8 +17,8 @@ const WITHOUT_EFFECT: [&str; 7] = ["unroll", "implementation", "use_cudnn", "nam
 type AnyCell<T> = Box<dyn Cell<T>>;
 
 enum Built<T: Element> {
-    Rnn(Rnn<T, AnyCell<T>>),
-    Both(BidirectionalLayer<T, AnyCell<T>, AnyCell<T>>),
+    Rnn(Box<Rnn<T, AnyCell<T>>>),
+    Both(Box<BidirectionalLayer<T, AnyCell<T>, AnyCell<T>>>),
     Chain(Model<T>),
 }
 
@@ -49,9 +49,9 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
     Ok(match config(&case.config, training) {
         Ok(LayerConfig::Bidirectional(both)) => {
             let width = axes.last().copied().flatten().ok_or("the case has no width")?;
-            Ok(Built::Both(both.try_layer(width, rng).map_err(error)?))
+            Ok(Built::Both(Box::new(both.try_layer(width, rng).map_err(error)?)))
         }
-        Ok(config) => Ok(Built::Rnn(config.recurrent(&axes, rng).map_err(error)?)),
+        Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
         Err(reason) => Err(reason),
     })
 }
@@ -130,23 +130,23 @@ impl<T: Element> Built<T> {
     fn reset_state(&self) {
         match self {
             Self::Rnn(rnn) => rnn.reset_state(),
-            Self::Both(both) => tapeloop::Layer::reset_state(both),
+            Self::Both(both) => tapeloop::Layer::reset_state(&**both),
             Self::Chain(model) => model.reset_state(),
         }
     }
 
     fn module(&self) -> &dyn Module<T> {
         match self {
-            Self::Rnn(rnn) => rnn,
-            Self::Both(both) => both,
+            Self::Rnn(rnn) => &**rnn,
+            Self::Both(both) => &**both,
             Self::Chain(model) => model,
         }
     }
 
     fn module_mut(&mut self) -> &mut dyn Module<T> {
         match self {
-            Self::Rnn(rnn) => rnn,
-            Self::Both(both) => both,
+            Self::Rnn(rnn) => &mut **rnn,
+            Self::Both(both) => &mut **both,
             Self::Chain(model) => model,
         }
     }
