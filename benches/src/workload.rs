@@ -1,7 +1,7 @@
 //! A workload, ready to run.
 
 use tapeloop::prelude::*;
-use tapeloop::{Error, Threads};
+use tapeloop::{Error, LayerConfig, Threads};
 
 use crate::{Kind, Network, Recurrence, Spec};
 
@@ -12,6 +12,8 @@ const CHUNK: usize = 64;
 pub struct Workload {
     model: Either,
     inputs: Vec<Tensor>,
+    /// (batch, time), true within the rows' lengths, where those differ.
+    mask: Option<Tensor<bool>>,
     target: Option<Target>,
     optimizer: Adam,
     tape: Tape,
@@ -23,10 +25,10 @@ enum Either {
 }
 
 impl Either {
-    fn forward<'t>(&self, x: Var<'t>, pass: &mut Pass) -> Var<'t> {
+    fn forward<'t>(&self, x: Masked<'t>, pass: &mut Pass) -> Var<'t> {
         match self {
             Self::Layers(model) => model.forward(x, pass),
-            Self::Own(network) => network.forward(x, pass),
+            Self::Own(network) => network.forward(x.value, pass),
         }
     }
 
@@ -71,17 +73,21 @@ impl Workload {
             Some(ids) => Target::Classes(Tensor::from_fn([spec.batch, spec.time], |_| rng.below(ids) as i64)),
             None => Target::Numbers(Tensor::normal([spec.batch, spec.outputs], 0.0, 1.0, &mut rng)),
         });
+        let mask = spec.lengths().map(|lengths| {
+            let lengths: Vec<usize> = lengths.collect();
+            Tensor::from_fn([spec.batch, spec.time], |i| i[1] < lengths[i[0]])
+        });
         // ε as all runners have it.
         let optimizer = Adam::new(1e-3).epsilon(1e-8);
-        Ok(Self { model, inputs, target, optimizer, tape: Tape::with_threads(threads) })
+        Ok(Self { model, inputs, mask, target, optimizer, tape: Tape::with_threads(threads) })
     }
 
     /// What is timed. Training: forward, loss, backward, Adam; the loss. Otherwise [`forward`](Self::forward).
     pub fn step(&mut self) -> f32 {
-        let Self { model, inputs, target, optimizer, tape } = self;
+        let Self { model, inputs, mask, target, optimizer, tape } = self;
         let Some(target) = target else { return self.forward() };
         let (loss, gradients) = tape.value_and_grad(|tape| {
-            let y = model.forward(tape.constant(inputs[0].clone()), &mut Pass::training(0));
+            let y = model.forward(masked(tape, &inputs[0], mask.as_ref()), &mut Pass::training(0));
             match target {
                 Target::Numbers(target) => losses::mse(y, &*target, Reduction::Mean),
                 Target::Classes(classes) => losses::cross_entropy(y, classes),
@@ -94,13 +100,13 @@ impl Workload {
     /// Forward without gradients over all inputs, one after the other, on a tape that keeps its buffers; the first
     /// number of the last output.
     pub fn forward(&mut self) -> f32 {
-        let Self { model, inputs, tape, .. } = self;
+        let Self { model, inputs, mask, tape, .. } = self;
         let mut first = 0.0;
         for x in inputs.iter() {
             tape.reset();
             // Not `Tape::inference`, which has all cores and nothing else.
             first = tape.no_grad(|| {
-                let y = model.forward(tape.constant(x.clone()), &mut Pass::inference());
+                let y = model.forward(masked(tape, x, mask.as_ref()), &mut Pass::inference());
                 y.value().at(&[0; 3][..y.rank()])
             });
         }
@@ -111,6 +117,10 @@ impl Workload {
     pub fn steps(&self) -> usize {
         self.inputs.len()
     }
+}
+
+fn masked<'t>(tape: &'t Tape, x: &Tensor, mask: Option<&Tensor<bool>>) -> Masked<'t> {
+    Masked { value: tape.constant(x.clone()), mask: mask.map(|mask| tape.mask(mask)) }
 }
 
 /// \[Embedding →\] recurrent layers \[→ Dense\], on the last output or on all of them.
@@ -125,23 +135,20 @@ fn layers(spec: &Spec) -> Sequential {
     for layer in 1..=spec.layers {
         let (kernel_initializer, recurrent_initializer) = (within(width), within(spec.hidden));
         let (return_sequences, stateful) = (layer < spec.layers || every_step, spec.kind == Kind::Stream);
-        config = match spec.cell {
-            Recurrence::Gru => config.add(Gru {
-                kernel_initializer,
-                recurrent_initializer,
-                return_sequences,
-                stateful,
-                ..Gru::new(spec.hidden)
-            }),
-            _ => config.add(Lstm {
-                kernel_initializer,
-                recurrent_initializer,
-                return_sequences,
-                stateful,
-                ..Lstm::new(spec.hidden)
-            }),
+        let layer: LayerConfig = match spec.cell {
+            Recurrence::Gru => {
+                Gru { kernel_initializer, recurrent_initializer, return_sequences, stateful, ..Gru::new(spec.hidden) }
+                    .into()
+            }
+            _ => {
+                Lstm { kernel_initializer, recurrent_initializer, return_sequences, stateful, ..Lstm::new(spec.hidden) }
+                    .into()
+            }
         };
-        width = spec.hidden;
+        (config, width) = match spec.bidirectional {
+            true => (config.add(Bidirectional::new(layer)), 2 * spec.hidden),
+            false => (config.add(layer), spec.hidden),
+        };
     }
     if spec.outputs == 0 { config } else { config.add(dense(width, spec.outputs)) }
 }

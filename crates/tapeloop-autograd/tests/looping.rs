@@ -110,7 +110,7 @@ fn forward<'t, T: Element>(
     x: Var<'t, T>,
     state: &[Var<'t, T>],
     last: bool,
-) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 2]>) {
+) -> (Var<'t, T>, SmallVec<[Var<'t, T>; 4]>) {
     if let Some(looped) = looped {
         let ran = match last {
             true => looped.last(x, state, |x, s| (network.step)(&network.params, x, s)),
@@ -119,7 +119,7 @@ fn forward<'t, T: Element>(
         let ran = ran.unwrap_or_else(|error| panic!("{}: {error}", network.name));
         return (ran.output, ran.state);
     }
-    let mut state: SmallVec<[Var<'t, T>; 2]> = state.iter().copied().collect();
+    let mut state: SmallVec<[Var<'t, T>; 4]> = state.iter().copied().collect();
     let mut outputs = Vec::new();
     for t in 0..x.dim(0) {
         let (next, output) = (network.step)(&network.params, x.select(0, t), &state);
@@ -259,6 +259,83 @@ fn checkpoints_bound_memory() {
     assert!(some * 10 < all, "{some} of {all} bytes");
 }
 
+/// A step of three sequences, one of them a single column: where that is 0, the state stays what it was.
+fn held<'t, T: Element>(p: &[Param<T>], x: &[Var<'t, T>], s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let [i, g] = (x[0].matmul(&p[0]) + s[0].matmul(&p[1]) + x[2]).gates();
+    let h = x[1].if_else(i.sigmoid() * g.tanh(), s[0]);
+    (smallvec![h], x[1].if_else(h * g, 0.0) + x[1])
+}
+
+fn several_sequences<T: Element>(tolerance: f64) {
+    let mut rng = Rng::new(7);
+    let params =
+        [[INPUT, 2 * UNITS], [UNITS, 2 * UNITS]].map(|shape| Param::new(Tensor::normal(shape, 0.0, 0.4, &mut rng)));
+    let looped = Loop::new();
+    let run = |looped: Option<&Loop<T>>, (time, batch): (usize, usize), last: bool, backwards: bool| {
+        let mut rng = Rng::new(3);
+        let tape = Tape::new();
+        let mut leaf = |shape: &[usize]| tape.leaf(Tensor::normal(shape, 0.0, 1.0, &mut rng));
+        // The column is a leaf, too: a condition has a gradient of 0, and here it is added as well.
+        let x = [leaf(&[time, batch, INPUT]), leaf(&[time, batch, 1]), leaf(&[time, batch, 2 * UNITS])];
+        let start = leaf(&[batch, UNITS]);
+        let column = x[1] * x[1].gt(-0.2);
+        let sequences = [x[0], column, x[2]];
+        let (output, state) = match looped {
+            Some(looped) => {
+                let over = looped.over(&sequences);
+                let over = if backwards { over.backwards() } else { over };
+                let over = if last { over.last() } else { over };
+                let ran = over.run(&[start], |x, s| held(&params, x, s)).unwrap();
+                (ran.output, ran.state[0])
+            }
+            None => {
+                let (mut state, mut outputs) = (start, Vec::new());
+                for turn in 0..time {
+                    let t = if backwards { time - 1 - turn } else { turn };
+                    let (next, output) = held(&params, &sequences.map(|x| x.select(0, t)), &[state]);
+                    state = next[0];
+                    outputs.push(output);
+                }
+                let end = outputs[time - 1];
+                if backwards {
+                    outputs.reverse();
+                }
+                (if last { end } else { Var::stack(outputs, 0) }, state)
+            }
+        };
+        let loss = (output.square() + 0.3 * output).sum_all() + (state.square() + state).sum_all();
+        let leaves: Vec<_> = x.into_iter().chain([start]).chain(params.iter().map(|p| tape.param(p))).collect();
+        let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
+        let second = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).expect("leaves").backward();
+        let second = leaves.iter().map(|&leaf| second.wrt(leaf).unwrap().clone());
+        [output, state].into_iter().chain(first).map(Var::value).chain(second).collect::<Vec<_>>()
+    };
+    for size in [(1, 1), (5, 1), (4, 9)] {
+        for (last, backwards) in [(false, false), (true, false), (false, true), (true, true)] {
+            let what = format!("{size:?} {last} {backwards}");
+            close(&what, &run(Some(&looped), size, last, backwards), &run(None, size, last, backwards), tolerance);
+        }
+    }
+    let how = looped.explain();
+    assert!(how.contains("\n  derivative:") && !how.contains("unrolled"), "{how}");
+}
+
+#[test]
+fn several_sequences_go_together() {
+    several_sequences::<f64>(1e-12);
+    several_sequences::<f32>(1e-5);
+}
+
+#[test]
+fn sequences_of_different_lengths_are_a_mistake() {
+    let tape = Tape::<f64>::new();
+    let [x, y] = [3, 2].map(|time| tape.constant(Tensor::ones([time, 1, 2])));
+    let start = tape.constant(Tensor::zeros([1, 2]));
+    let run = || Loop::new().over(&[x, y]).run(&[start], |x, s| (smallvec![s[0]], x[0])).map(|ran| ran.output.value());
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    assert!(panic.downcast_ref::<String>().unwrap().contains("[3, 1, 2] and [2, 1, 2]"));
+}
+
 #[test]
 fn threads_change_no_bit() {
     let mut rng = Rng::new(1);
@@ -294,6 +371,19 @@ fn a_step_that_reads_values_says_so() {
     });
     let reason = ran.unwrap_err().to_string();
     assert!(reason.contains("reads a value") && reason.contains("looping.rs"), "{reason}");
+}
+
+#[test]
+fn a_step_that_turns_recording_off_says_so() {
+    let tape = Tape::<f64>::new();
+    let x = tape.constant(Tensor::ones([3, 1, 1]));
+    let start = tape.constant(Tensor::zeros([1, 1]));
+    let ran = Loop::new().run(x, &[start], |x, s| {
+        let h = x.tape().no_grad(|| x + s[0]) * 2.0;
+        (smallvec![h], h)
+    });
+    let reason = ran.unwrap_err().to_string();
+    assert!(reason.contains("turns recording off") && reason.contains("looping.rs"), "{reason}");
 }
 
 #[test]

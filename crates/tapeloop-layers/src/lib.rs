@@ -3,6 +3,7 @@
 #![doc = "Recurrent cells and the driver that repeats them; the other layers a sequence model needs; models."]
 
 mod activation;
+mod bidirectional;
 mod cell;
 pub mod cells;
 mod error;
@@ -13,14 +14,15 @@ mod model;
 mod rnn;
 
 pub use activation::Activation;
+pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
 pub use cell::{Cell, State, StateShapes};
 pub use cells::{GruCell, LstmCell, SimpleRnnCell};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
 pub use layer::{Axes, Layer, Masked, Pass};
 pub use layers::{
-    ActivationLayer, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
-    LayerNormLayer, Lstm, Masking, SimpleRnn,
+    ActivationLayer, Bidirectional, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru,
+    LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{
-    Checkpoint, Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
+    Checkpoint, Element, Loop, Looped, Module, Param, Path, Returned, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
 };
 
 use crate::layer::{Axes, Layer, Masked, Pass};
@@ -50,6 +50,9 @@ pub struct Rnn<T: Element, C> {
     /// What a stateful layer carries from call to call: values, never a tape.
     carried: Mutex<Option<SmallVec<[Tensor<T>; 2]>>>,
 }
+
+/// The states of a step with a mask: the cell's, and behind them the output before.
+type Carried<'t, T> = SmallVec<[Var<'t, T>; 4]>;
 
 /// What a recurrent layer returns.
 #[derive(Clone, Debug)]
@@ -134,20 +137,19 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         }
         let carried = self.carried_state().filter(|_| self.options.stateful);
         let from_zeros = initial.is_none() && carried.is_none();
-        let mut state = self.start(x.tape(), shape[0], initial, carried);
+        let mut state: Carried<'t, T> = self.start(x.tape(), shape[0], initial, carried).into_iter().collect();
         let count = state.len();
         if mask.is_some() && !self.options.zero_output_for_mask {
             state.push(x.tape().full(self.output_of(&[shape[0]]), 0.0));
         }
-        let ran = match self.run_loop(&sequences, &state, from_zeros) {
-            Ok(run) => run,
+        let Looped { output, state } = match self.run_loop(&sequences, &state, from_zeros) {
+            Ok(ran) => ran,
             Err(reason) => {
                 *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 self.run_steps(&sequences, state, from_zeros)
             }
         };
-        let RnnOutput { output, mut state } = ran;
-        state.truncate(count);
+        let state: State<'t, T> = state.into_iter().take(count).collect();
         if self.options.stateful {
             let values = state.iter().map(|state| state.value()).collect();
             *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
@@ -162,7 +164,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         sequences: &[Var<'t, T>],
         state: &[Var<'t, T>],
         from_zeros: bool,
-    ) -> Result<RnnOutput<'t, T>, Untraceable> {
+    ) -> Result<Looped<'t, T>, Untraceable> {
         if self.options.unroll {
             return Err(Untraceable::new("is to be unrolled"));
         }
@@ -178,30 +180,28 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         if !self.options.return_sequences {
             over = over.last();
         }
-        let Looped { output, state } = over.run(state, |x, state| self.step(x, state, from_zeros))?;
-        Ok(RnnOutput { output: if self.options.return_sequences { output.swap_axes(0, 1) } else { output }, state })
+        let ran = over.run(state, |x, state| self.step(x, state, from_zeros))?;
+        Ok(match self.options.return_sequences {
+            true => Looped { output: ran.output.swap_axes(0, 1), ..ran },
+            false => ran,
+        })
     }
 
     /// One step, of the present input and behind it its mask, if there is one. Behind the cell's states there is then the
     /// output before, unless masked steps put out 0. `from_zeros`: whether all of them were 0 at the start.
-    fn step<'t>(
-        &self,
-        x: &[Var<'t, T>],
-        state: &[Var<'t, T>],
-        from_zeros: bool,
-    ) -> (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>) {
+    fn step<'t>(&self, x: &[Var<'t, T>], state: &[Var<'t, T>], from_zeros: bool) -> Returned<'t, T> {
         let [x, mask @ ..] = x else { unreachable!("there is an input") };
         let Some(&mask) = mask.first() else {
             let state = self.cell.step(*x, state);
             let output = self.cell.output(*x, &state);
-            return (state, output);
+            return (state.into_iter().collect(), output);
         };
         let (state, held) = state.split_at(self.cell.state_shapes().len());
         // What is selected away has a gradient of 0, which NaN on the way back would make NaN.
         let x = beside(mask, x.rank()).if_else(*x, 0.0);
         let next = self.cell.step(x, state);
         let output = self.cell.output(x, &next);
-        let mut kept: State<'t, T> = State::new();
+        let mut kept = Carried::new();
         for (next, state) in next.iter().zip(state) {
             kept.push(beside(mask, next.rank()).if_else(*next, *state));
         }
@@ -226,7 +226,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
     /// One step after the other on the tape.
     #[track_caller]
-    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: State<'t, T>, from_zeros: bool) -> RnnOutput<'t, T> {
+    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: Carried<'t, T>, from_zeros: bool) -> Looped<'t, T> {
         let (batch, time) = (sequences[0].dim(0), sequences[0].dim(1));
         let mut outputs = Vec::with_capacity(time);
         for turn in 0..time {
@@ -247,12 +247,12 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
                 Var::stack(outputs, 1)
             }
             (Some(&last), false) => last,
-            (None, sequences_wanted) => {
-                let lead: &[usize] = if sequences_wanted { &[batch, 0] } else { &[batch] };
+            (None, along_time) => {
+                let lead: &[usize] = if along_time { &[batch, 0] } else { &[batch] };
                 sequences[0].tape().full(self.output_of(lead), 0.0)
             }
         };
-        RnnOutput { output, state }
+        Looped { output, state }
     }
 
     /// The shape of an output with these axes in front.

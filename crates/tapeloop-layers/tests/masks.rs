@@ -298,6 +298,30 @@ fn gradients_of_inputs_and_states() {
     });
 }
 
+#[test]
+fn recording_and_threads_change_no_bit() {
+    let mask = Tensor::from_fn([64, 9], |i| (i[0] * 7 + i[1] * 5) % 11 > 3);
+    for row in ZOO {
+        for options in options() {
+            let rnn = Rnn::new((row.build)(8, 40, &mut Rng::new(1)), options);
+            let run = |tape: Tape<f32>| {
+                let x = tape.leaf(normal(&[64, 9, 8], 2));
+                let output = rnn.run(Masked::new(x, &mask), None).output;
+                let mut all = vec![bits(&output.value())];
+                if output.needs_grad() {
+                    let gradients = output.square().sum_all().backward();
+                    all.extend(rnn.params().iter().map(|(_, param)| bits(gradients.of(param).unwrap())));
+                    all.push(bits(gradients.wrt(x).unwrap()));
+                }
+                all
+            };
+            let one = run(Tape::with_threads(Threads::new(1)));
+            assert!(one == run(Tape::with_threads(Threads::new(2))), "{}: threads", row.name);
+            assert!(one[0] == run(Tape::inference())[0], "{}: recording", row.name);
+        }
+    }
+}
+
 /// A stateful layer carries what the last step that counted has left.
 #[test]
 fn states_are_carried_over_padding() {

@@ -41,6 +41,8 @@ fn main() {
         return;
     }
     let config = Sequential::new([40, 3])
+        .add(Masking::new(0.0))
+        .add(Bidirectional::new(Gru::new(8).return_sequences(true)))
         .add(Lstm::new(16).return_sequences(true))
         .add(LayerNorm::new())
         .add(Dropout::new(0.1))
@@ -49,7 +51,10 @@ fn main() {
         .add(Dense::new(2).activation(Activation::Tanh));
     let mut model = config.build::<f32>(1).expect("a model that fits together");
     let mut rng = Rng::new(2);
-    let x = Tensor::normal([8, 40, 3], 0.0, 1.0, &mut rng);
+    let mut x = Tensor::normal([8, 40, 3], 0.0, 1.0, &mut rng);
+    // The rows are of different lengths.
+    let steps = x.as_mut_slice().chunks_mut(3).enumerate();
+    steps.filter(|(k, _)| k % 40 > 30 + k / 40).for_each(|(_, step)| step.fill(0.0));
     let y = Tensor::normal([8, 2], 0.0, 1.0, &mut rng);
     let (mut optimizer, mut tape) = (Adam::new(1e-3), Tape::new());
     let mut counts = [0; 6];

@@ -140,7 +140,7 @@ pub struct Looped<'t, T: Element> {
     /// The outputs of all steps, (time, batch, …), or the last one, (batch, …).
     pub output: Var<'t, T>,
     /// The states after the last step.
-    pub state: SmallVec<[Var<'t, T>; 2]>,
+    pub state: SmallVec<[Var<'t, T>; 4]>,
 }
 
 impl<T: Element> Default for Loop<T> {
@@ -280,19 +280,13 @@ impl<'t, T: Element> Over<'_, 't, T> {
             assert!(own[..2] == first[..2], "loop: sequences of shapes {first} and {own} differ in time or batch");
         }
         let (time, batch) = (shapes[0][0], shapes[0][1]);
-        let starts: SmallVec<[Shape; 2]> = state.iter().map(|state| state.shape()).collect();
+        let starts: SmallVec<[Shape; 4]> = state.iter().map(|state| state.shape()).collect();
         let checkpoint = looped.checkpoint;
         let (Planned { plan, segments }, fixed) = {
             let mut known = looped.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.plan((want, reverse), checkpoint, &shapes, &starts, step)?
         };
-        let fixed: SmallVec<[Var<'t, T>; 16]> = fixed
-            .into_iter()
-            .map(|fixed| match fixed.param {
-                Some((id, trainable)) => tape.param_leaf(id, &fixed.value, trainable),
-                None => tape.constant(fixed.value),
-            })
-            .collect();
+        let fixed: SmallVec<[Var<'t, T>; 16]> = fixed.into_iter().map(|fixed| fixed.on(tape)).collect();
         let segmented = segments.filter(|_| checkpoint.is_some_and(|checkpoint| checkpoint.segment(time) < time));
         let ran = match segmented {
             Some(segments) => {

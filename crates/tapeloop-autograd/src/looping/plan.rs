@@ -45,14 +45,14 @@ pub(crate) struct Plan<T: Element> {
 /// What a loop returns.
 pub(crate) struct Ran<'t, T: Element> {
     pub(crate) outputs: SmallVec<[Var<'t, T>; 16]>,
-    pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
+    pub(crate) last: SmallVec<[Var<'t, T>; 4]>,
 }
 
 /// What a loop returns whose outputs were used in passing.
 pub(crate) struct InChunks<'t, T: Element> {
     /// Those that are whole.
     pub(crate) outputs: SmallVec<[Option<Var<'t, T>>; 16]>,
-    pub(crate) last: SmallVec<[Var<'t, T>; 2]>,
+    pub(crate) last: SmallVec<[Var<'t, T>; 4]>,
     /// Sums over all rows of all steps, (width).
     pub(crate) sums: SmallVec<[Var<'t, T>; 16]>,
 }
@@ -280,7 +280,7 @@ pub(crate) fn unroll<'t, T: Element>(
             source => Some(leaf(source)),
         })
         .collect();
-    let mut state: SmallVec<[Var<'t, T>; 2]> = initial.iter().copied().collect();
+    let mut state: SmallVec<[Var<'t, T>; 4]> = initial.iter().copied().collect();
     let mut outputs: Vec<Vec<Var<'t, T>>> = step.outputs.iter().map(|_| Vec::with_capacity(time)).collect();
     for turn in 0..time {
         let t = if reverse { time - 1 - turn } else { turn };

@@ -44,19 +44,32 @@ pub(crate) fn untraceable(reason: &str, at: &'static Location<'static>) -> ! {
 }
 
 /// A value the step brings along: the same in every step.
-pub(crate) struct Fixed<T: Element> {
-    pub(crate) value: Tensor<T>,
-    /// The parameter it is, and whether that is trainable.
-    pub(crate) param: Option<(ParamId, bool)>,
+pub(crate) enum Fixed<T: Element> {
+    /// A parameter, and whether it is trainable.
+    Param(ParamId, bool, Tensor<T>),
+    Value(Tensor<T>),
+    /// One element in this shape. It is made anew where it is needed: the tape of the trace keeps its buffer.
+    Single(Shape, T),
+}
+
+impl<T: Element> Fixed<T> {
+    /// The value on the tape that the loop runs on.
+    pub(crate) fn on(self, tape: &Tape<T>) -> Var<'_, T> {
+        match self {
+            Self::Param(id, trainable, value) => tape.param_leaf(id, &value, trainable),
+            Self::Value(value) => tape.constant(value),
+            Self::Single(shape, value) => tape.full(shape, value.to_f64()),
+        }
+    }
 }
 
 /// What a step returns: the next states, and its output.
-pub type Returned<'t, T> = (SmallVec<[Var<'t, T>; 2]>, Var<'t, T>);
+pub type Returned<'t, T> = (SmallVec<[Var<'t, T>; 4]>, Var<'t, T>);
 
 /// Where a trace's roots lie on its tape, whose first nodes are the present elements of the sequences, then the states.
 pub(crate) struct Roots {
     pub(crate) sequences: usize,
-    pub(crate) next: SmallVec<[u32; 2]>,
+    pub(crate) next: SmallVec<[u32; 4]>,
     pub(crate) output: u32,
 }
 
@@ -82,7 +95,7 @@ pub(crate) fn trace<T: Element>(
     let run = || {
         let present: SmallVec<[Var<'_, T>; 2]> =
             sequences.iter().map(|shape| tape.hollow(&shape[1..].into())).collect();
-        let states: SmallVec<[Var<'_, T>; 2]> = states.iter().map(|shape| tape.hollow(shape)).collect();
+        let states: SmallVec<[Var<'_, T>; 4]> = states.iter().map(|shape| tape.hollow(shape)).collect();
         let (next, output) = step(&present, &states);
         let kept = next.len() == states.len() && next.iter().zip(&states).all(|(a, b)| a.shape() == b.shape());
         if !kept {
@@ -149,7 +162,11 @@ pub(crate) fn fixed<T: Element>(tape: &Tape<T>, roots: &Roots) -> SmallVec<[Fixe
     let mut fixed = SmallVec::new();
     tape.each_node(|id, op, _, value| {
         if op.is_none() && roots.leaf::<T>(id).is_none() {
-            fixed.push(Fixed { value: value.clone(), param: tape.param_at(id) });
+            fixed.push(match tape.param_at(id) {
+                Some((id, trainable)) => Fixed::Param(id, trainable, value.clone()),
+                None if value.size() == 1 => Fixed::Single(value.shape().clone(), value.item()),
+                None => Fixed::Value(value.clone()),
+            });
         }
     });
     fixed

@@ -260,7 +260,13 @@ impl<T: Element> Tape<T> {
     }
 
     /// Calls `f` with recording off: what it computes gets no gradient.
+    ///
+    /// A step of a loop that does cannot be traced: the loop then runs step by step.
+    #[track_caller]
     pub fn no_grad<R>(&self, f: impl FnOnce() -> R) -> R {
+        if self.is_tracing() {
+            untraceable("turns recording off", Location::caller());
+        }
         self.with_recording(false, f)
     }
 

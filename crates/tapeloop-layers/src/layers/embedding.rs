@@ -112,10 +112,14 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
         self.look_up(x.tape(), &x.value().map(|id| id.to_f64() as i64))
     }
 
-    /// Whatever counted before: the mask is that of the ids.
+    /// With `mask_zero` a step counts if it did before and its id is not 0.
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
-        let mask = if self.mask_zero { Some(x.value.ne(0.0)) } else { None };
+        let mut mask = x.mask;
+        if self.mask_zero {
+            let own = x.value.ne(0.0);
+            mask = Some(if let Some(before) = mask { before * own } else { own });
+        }
         Masked { value: self.forward(x.value, pass), mask }
     }
 

@@ -51,6 +51,7 @@ impl<T: Element> Layer<T> for Masking {
         self.forward_masked(x.into(), pass).value
     }
 
+    /// As in Keras, whatever counted before.
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
         let x = x.value;

@@ -1,6 +1,7 @@
 //! Layers by their configuration. One file each; the list below names them all.
 
 mod activation;
+mod bidirectional;
 mod dense;
 mod dropout;
 mod embedding;
@@ -18,6 +19,7 @@ use crate::layer::Axes;
 use crate::{Activation, Cell, Error, Layer, Rnn};
 
 pub use activation::ActivationLayer;
+pub use bidirectional::Bidirectional;
 pub use dense::{Dense, DenseLayer};
 pub use dropout::{Dropout, DropoutLayer};
 pub use embedding::{Embedding, EmbeddingLayer};
@@ -40,7 +42,7 @@ pub trait Config {
     /// # Errors
     /// As [`build`](Self::build), and if this is another layer.
     fn recurrent<T: Element>(&self, _: &[Option<usize>], _: &mut Rng) -> Result<Rnn<T, Box<dyn Cell<T>>>, Error> {
-        Err(Error::other("this layer repeats no cell over time"))
+        Err(Error::other("it repeats no cell over time"))
     }
 }
 
@@ -107,6 +109,7 @@ macro_rules! layers {
 
 layers! {
     Activation(ActivationLayer) "activation";
+    Bidirectional(Bidirectional) "bidirectional";
     Dense(Dense) "dense";
     Dropout(Dropout) "dropout";
     Embedding(Embedding) "embedding";

@@ -1,26 +1,98 @@
-//! Keras' recurrent layers: the same configuration, weights, inputs and states.
+//! Keras' recurrent layers, both directions of them, and chains of layers: the same configuration, weights, inputs,
+//! masks and states.
 
 use serde_json::{Map, Value as Json, json};
-use tapeloop::{Cell, Element, Gru, Lstm, Param, Rng, Rnn, SimpleRnn, Tape, Tensor, Var};
+use tapeloop::layers::Config;
+use tapeloop::{
+    Bidirectional, BidirectionalLayer, Cell, Element, InputShape, LayerConfig, Masked, Model, Module, Param, Pass,
+    Path, Rng, Rnn, Sequential, Tape, Tensor, Var,
+};
 
 use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
 
 /// Arguments that change no number, at least not here.
-const WITHOUT_EFFECT: [&str; 8] =
-    ["unroll", "implementation", "use_cudnn", "zero_output_for_mask", "name", "seed", "dtype", "trainable"];
+const WITHOUT_EFFECT: [&str; 7] = ["unroll", "implementation", "use_cudnn", "name", "seed", "dtype", "trainable"];
+
+type AnyCell<T> = Box<dyn Cell<T>>;
+
+enum Built<T: Element> {
+    Rnn(Box<Rnn<T, AnyCell<T>>>),
+    Both(Box<BidirectionalLayer<T, AnyCell<T>, AnyCell<T>>>),
+    Chain(Model<T>),
+}
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
-    let mut arguments: Map<String, Json> = case.config["args"].as_object().cloned().unwrap_or_default();
-    if case.config.get("mask").is_some_and(|mask| !mask.is_null()) {
-        return Ok(Outcome::Skipped("masks are not supported yet".into()));
+    match build(case)? {
+        Ok(layer) => Ok(Outcome::Ran(call(layer, case, file)?)),
+        Err(reason) => Ok(Outcome::Skipped(reason)),
     }
+}
+
+/// The layer of a case, or why it does not exist yet.
+fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
+    let training = case.config["training"] == json!(true);
+    let shape = case.config["input_shape"].as_array().ok_or("the case has no input shape")?;
+    let axes: Vec<Option<usize>> = shape[1..].iter().map(|n| n.as_u64().map(|n| n as usize)).collect();
+    let rng = &mut Rng::new(0);
+    let error = |error: tapeloop::Error| error.to_string();
+    if let Some(layers) = case.config["layers"].as_array() {
+        let mut chain = Sequential::new(InputShape(axes));
+        for layer in layers {
+            chain = match config(layer, training) {
+                Ok(config) => chain.add(config),
+                Err(reason) => return Ok(Err(reason)),
+            };
+        }
+        return Ok(Ok(Built::Chain(chain.build(0).map_err(error)?)));
+    }
+    Ok(match config(&case.config, training) {
+        Ok(LayerConfig::Bidirectional(both)) => {
+            let width = axes.last().copied().flatten().ok_or("the case has no width")?;
+            Ok(Built::Both(Box::new(both.try_layer(width, rng).map_err(error)?)))
+        }
+        Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
+        Err(reason) => Err(reason),
+    })
+}
+
+/// Our configuration of Keras' one; what we do not know is no failure: it does not exist yet.
+fn config(layer: &Json, training: bool) -> Result<LayerConfig, String> {
+    let kind = layer["layer"].as_str().unwrap_or_default();
+    let mut arguments: Map<String, Json> = layer["args"].as_object().cloned().unwrap_or_default();
     for name in ["dropout", "recurrent_dropout"] {
         let rate = arguments.remove(name).and_then(|rate| rate.as_f64()).unwrap_or(0.0);
-        if rate > 0.0 && case.config["training"] == json!(true) {
-            return Ok(Outcome::Skipped(format!("{name} inside a recurrent layer is not supported yet")));
+        if rate > 0.0 && training {
+            return Err(format!("{name} inside a recurrent layer is not supported yet"));
         }
     }
+    let name = match kind {
+        "SimpleRNN" => "simple_rnn",
+        "LSTM" => "lstm",
+        "GRU" => "gru",
+        "Embedding" => "embedding",
+        "Masking" => "masking",
+        "Dense" => "dense",
+        // A dense layer acts on the last axis, at every step.
+        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => return config(&layer["inner"], training),
+        "Bidirectional" => {
+            let merge = serde_json::from_value(arguments.remove("merge_mode").unwrap_or(json!("concat")));
+            let both = Bidirectional {
+                forward_layer: Box::new(config(&layer["inner"], training)?),
+                backward_layer: match &layer["backward"] {
+                    Json::Null => None,
+                    other => Some(Box::new(config(other, training)?)),
+                },
+                merge_mode: merge.map_err(|error| error.to_string())?,
+            };
+            arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
+            return match arguments.keys().next() {
+                Some(name) => Err(format!("{name} of Bidirectional is not supported yet")),
+                None => Ok(both.into()),
+            };
+        }
+        other => return Err(format!("{other} is not supported yet")),
+    };
     for activation in ["activation", "recurrent_activation"] {
         // Python's None is the identity.
         if arguments.get(activation).is_some_and(Json::is_null) {
@@ -31,30 +103,83 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     arguments.retain(|name, value| {
         !WITHOUT_EFFECT.contains(&name.as_str()) && !name.ends_with("_initializer") && !value.is_null()
     });
-    let config = Json::Object(arguments);
-    let width = case.config["input_shape"][2].as_u64().ok_or("the case has no input shape")? as usize;
-    let (layer, rng) = (case.config["layer"].as_str().unwrap_or_default(), &mut Rng::new(0));
-    // What the configuration does not know is no failure: it does not exist yet.
-    macro_rules! layer {
-        ($config:ty) => {
-            match serde_json::from_value::<$config>(config) {
-                Ok(config) => Ok(Outcome::Ran(call(config.layer::<T>(width, rng), case, file)?)),
-                Err(error) => Ok(Outcome::Skipped(error.to_string())),
-            }
-        };
+    arguments.insert("layer".into(), json!(name));
+    serde_json::from_value(Json::Object(arguments)).map_err(|error| error.to_string())
+}
+
+impl<T: Element> Built<T> {
+    fn call<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>) -> Vec<Var<'t, T>> {
+        match self {
+            Self::Rnn(rnn) => rnn.call(x, initial).into_vec(),
+            Self::Both(both) => both.call(x, initial).into_vec(),
+            Self::Chain(model) => vec![model.forward(x, &mut Pass::inference())],
+        }
     }
-    match layer {
-        "SimpleRNN" => layer!(SimpleRnn),
-        "LSTM" => layer!(Lstm),
-        "GRU" => layer!(Gru),
-        other => Ok(Outcome::Skipped(format!("{other} is not supported yet"))),
+
+    fn carried(&self) -> Option<Vec<Tensor<T>>> {
+        match self {
+            Self::Rnn(rnn) => Some(rnn.carried_state()?.into_vec()),
+            Self::Both(both) => {
+                let halves = [both.forward_layer().carried_state()?, both.backward_layer().carried_state()?];
+                Some(halves.into_iter().flatten().collect())
+            }
+            Self::Chain(_) => None,
+        }
+    }
+
+    fn reset_state(&self) {
+        match self {
+            Self::Rnn(rnn) => rnn.reset_state(),
+            Self::Both(both) => tapeloop::Layer::reset_state(&**both),
+            Self::Chain(model) => model.reset_state(),
+        }
+    }
+
+    fn module(&self) -> &dyn Module<T> {
+        match self {
+            Self::Rnn(rnn) => &**rnn,
+            Self::Both(both) => &**both,
+            Self::Chain(model) => model,
+        }
+    }
+
+    fn module_mut(&mut self) -> &mut dyn Module<T> {
+        match self {
+            Self::Rnn(rnn) => &mut **rnn,
+            Self::Both(both) => &mut **both,
+            Self::Chain(model) => model,
+        }
+    }
+
+    /// Our name of a weight with this path in Keras.
+    fn own_name(&self, path: &str) -> String {
+        let parts: Vec<&str> = path.split('/').collect();
+        let mut own = Vec::new();
+        for (place, part) in parts.iter().enumerate() {
+            // l1_lstm is the second layer of a chain.
+            let layer = part.strip_prefix('l').and_then(|rest| rest.split('_').next()?.parse::<usize>().ok());
+            match (self, layer) {
+                _ if place + 1 == parts.len() => own.push((*part).to_string()),
+                (Self::Chain(model), Some(layer)) => {
+                    own.extend(model.layer_names().nth(layer).map(ToString::to_string));
+                }
+                _ if part.starts_with("forward_") => own.push("forward_layer".into()),
+                _ if part.starts_with("backward_") => own.push("backward_layer".into()),
+                _ if part.ends_with("_cell") => own.push("cell".into()),
+                _ => {}
+            }
+        }
+        own.join(".")
     }
 }
 
-fn call<T: Element, C: Cell<T>>(mut layer: Rnn<T, C>, case: &Case, file: &File<T>) -> Result<Numbers<T>, String> {
-    load(layer.cell_mut(), file)?;
+fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<Numbers<T>, String> {
+    load(&mut layer, file)?;
     let tape = Tape::new();
-    let leaf = |name: &str| file.need(name).map(|value| tape.leaf(value.clone()));
+    let leaf = |name: &str| match file.tensors.get(name) {
+        Some(Any::Int(ids)) => Ok(tape.constant(ids.map(|id| T::from_f64(id as f64)))),
+        _ => file.need(name).map(|value| tape.leaf(value.clone())),
+    };
     let mut leaves: Vec<(String, Var<'_, T>)> = Vec::new();
     let mut roots: Vec<(Var<'_, T>, &Tensor<T>)> = Vec::new();
     let mut numbers = Numbers::new();
@@ -75,9 +200,9 @@ fn call<T: Element, C: Cell<T>>(mut layer: Rnn<T, C>, case: &Case, file: &File<T
             if name == "r0" {
                 layer.reset_state();
             }
-            let outputs = layer.call(leaves[x].1, None);
+            let outputs = layer.call(masked(leaves[x].1, file.tensors.get(&format!("mask{x}"))), None);
             record(&outputs, &format!("{name}/"));
-            let carried = layer.carried_state().ok_or("a stateful layer carries nothing")?;
+            let carried = layer.carried().ok_or("a stateful layer carries nothing")?;
             let carried: Vec<_> = carried.into_iter().map(|state| tape.constant(state)).collect();
             record(&carried, &format!("state_after_{name}/"));
             for (k, output) in outputs.into_iter().enumerate() {
@@ -91,7 +216,7 @@ fn call<T: Element, C: Cell<T>>(mut layer: Rnn<T, C>, case: &Case, file: &File<T
             leaves.push((format!("state/{k}"), leaf(&format!("state/{k}"))?));
         }
         let initial: Vec<_> = leaves[1..].iter().map(|(_, state)| *state).collect();
-        let outputs = layer.call(leaves[0].1, (states > 0).then_some(&initial));
+        let outputs = layer.call(masked(leaves[0].1, file.tensors.get("mask")), (states > 0).then_some(&initial));
         record(&outputs, "");
         for (k, output) in outputs.into_iter().enumerate() {
             roots.extend(file.float(&format!("cot/{k}")).map(|cotangent| (output, cotangent)));
@@ -103,31 +228,34 @@ fn call<T: Element, C: Cell<T>>(mut layer: Rnn<T, C>, case: &Case, file: &File<T
         numbers.insert(format!("grad/{name}"), Any::Float(gradient));
     }
     for name in file.names("w/") {
-        let field = field(&name);
-        for (own, param) in layer.cell().params() {
-            if own == field {
+        let own = layer.own_name(&name);
+        layer.module().visit(&mut Path::default(), &mut |path, param| {
+            if path.as_str() == own {
                 let gradient = gradients.of(param).cloned().unwrap_or_else(|| param.value().zeros_like());
                 numbers.insert(format!("grad/w/{name}"), Any::Float(gradient));
             }
-        }
+        });
     }
     Ok(numbers)
 }
 
-/// Keras' path without the cell's name.
-fn field(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+fn masked<'t, T: Element>(x: Var<'t, T>, mask: Option<&Any<T>>) -> Masked<'t, T> {
+    match mask {
+        Some(Any::Bool(mask)) => Masked::new(x, mask),
+        _ => x.into(),
+    }
 }
 
 /// Every parameter from the file, and every weight of the file into a parameter.
-fn load<T: Element, C: Cell<T>>(cell: &mut C, file: &File<T>) -> Result<(), String> {
+fn load<T: Element>(layer: &mut Built<T>, file: &File<T>) -> Result<(), String> {
     let mut problem = None;
-    let mut names: Vec<String> = file.names("w/");
-    cell.visit_mut(&mut tapeloop::Path::default(), &mut |path, param: &mut Param<T>| match names
+    let mut names: Vec<(String, String)> =
+        file.names("w/").into_iter().map(|name| (layer.own_name(&name), name)).collect();
+    layer.module_mut().visit_mut(&mut Path::default(), &mut |path, param: &mut Param<T>| match names
         .iter()
-        .position(|name| field(name) == path.as_str())
+        .position(|(own, _)| own == path.as_str())
     {
-        Some(at) => match file.need(&format!("w/{}", names.remove(at))) {
+        Some(at) => match file.need(&format!("w/{}", names.remove(at).1)) {
             Ok(value) => param.set(value.clone()),
             Err(error) => problem = Some(error),
         },
@@ -135,7 +263,7 @@ fn load<T: Element, C: Cell<T>>(cell: &mut C, file: &File<T>) -> Result<(), Stri
     });
     match (problem, names.first()) {
         (Some(problem), _) => Err(problem),
-        (None, Some(name)) => Err(format!("we have no weight {name}")),
+        (None, Some((_, name))) => Err(format!("we have no weight {name}")),
         (None, None) => Ok(()),
     }
 }

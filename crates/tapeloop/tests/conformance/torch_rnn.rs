@@ -2,8 +2,8 @@
 
 use smallvec::smallvec;
 use tapeloop::{
-    Activation, Cell, Element, Gradients, GruCell, LstmCell, Module, Param, Rnn, RnnOptions, Shape, SimpleRnnCell,
-    State, StateShapes, Tape, Tensor, Var, module,
+    Activation, Cell, Element, Gradients, GruCell, LstmCell, Masked, Module, Param, Rnn, RnnOptions, Shape,
+    SimpleRnnCell, State, StateShapes, Tape, Tensor, Var, module,
 };
 
 use crate::Outcome;
@@ -25,6 +25,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let gradients = tape.backward(&roots);
     let mut numbers: Numbers<T> =
         outputs.iter().map(|(name, output)| (format!("out/{name}"), Any::Float(output.value()))).collect();
+    stack.pack(outputs[0].1, &mut numbers);
     input_gradients(&gradients, x, &states, &mut numbers);
     stack.weight_gradients(&gradients, &mut numbers);
     Ok(Outcome::Ran(numbers))
@@ -106,14 +107,15 @@ pub struct Stack<T: Element> {
     directions: usize,
     batch_first: bool,
     unbatched: bool,
+    /// Of a packed sequence: the rows' lengths, what padding is filled with, and how long it then is.
+    lengths: Option<Vec<usize>>,
+    padding: f64,
+    total: Option<usize>,
 }
 
 impl<T: Element> Stack<T> {
     /// The module of a case with its weights, or why it cannot be represented.
     pub fn new(case: &Case, file: &File<T>) -> Result<Result<Self, String>, String> {
-        if case.config.get("lengths").is_some_and(|lengths| !lengths.is_null()) {
-            return Ok(Err("packed sequences are not supported yet".into()));
-        }
         let module = case.config["module"].as_str().ok_or("the case has no module")?.to_string();
         let flag = |name: &str| case.arg(name).as_bool().unwrap_or(false);
         let directions = 1 + usize::from(flag("bidirectional"));
@@ -134,13 +136,30 @@ impl<T: Element> Stack<T> {
                     (false, _) => format!("_l{layer}_reverse"),
                 };
                 let cell = cell(&module, activation, &suffix, file)?;
-                let options = RnnOptions { return_sequences: true, go_backwards: direction == 1, ..Default::default() };
+                let options = RnnOptions {
+                    return_sequences: true,
+                    go_backwards: direction == 1,
+                    // What is packed has no steps behind a row's end.
+                    zero_output_for_mask: true,
+                    ..Default::default()
+                };
                 rnns.push(Rnn::new(cell, options));
                 suffixes.push(suffix);
             }
         }
         let unbatched = case.config["unbatched"].as_bool().unwrap_or(false);
-        Ok(Ok(Self { module, rnns, suffixes, directions, batch_first: flag("batch_first"), unbatched }))
+        let size = |x: &serde_json::Value| x.as_u64().map(|n| n as usize);
+        Ok(Ok(Self {
+            module,
+            rnns,
+            suffixes,
+            directions,
+            batch_first: flag("batch_first"),
+            unbatched,
+            lengths: case.config["lengths"].as_array().map(|lengths| lengths.iter().filter_map(size).collect()),
+            padding: case.config["padding_value"].as_f64().unwrap_or(0.0),
+            total: size(&case.config["total_length"]),
+        }))
     }
 
     /// PyTorch's outputs by name, for its input and initial states.
@@ -166,11 +185,15 @@ impl<T: Element> Stack<T> {
                     })
                     .collect::<Option<State<'t, T>>>()
                     .filter(|states| !states.is_empty());
-                let run = rnn.run(x, initial.as_deref());
+                let masked = self.lengths.as_ref().map_or(x.into(), |lengths| Masked::with_lengths(x, lengths));
+                let run = rnn.run(masked, initial.as_deref());
                 outputs.push(if direction == 1 { run.output.flip(&[1]) } else { run.output });
                 last.push(run.state);
             }
             x = Var::concat(outputs, -1);
+        }
+        if let Some(lengths) = &self.lengths {
+            x = self.padded(x, lengths);
         }
         let output = match (self.unbatched, time_major) {
             (true, _) => x.squeeze(0),
@@ -189,6 +212,32 @@ impl<T: Element> Stack<T> {
         }
         let c = carries_c.then(|| ("c_n".to_string(), stacked(1)));
         [("output".to_string(), output), ("h_n".to_string(), stacked(0))].into_iter().chain(c).collect()
+    }
+
+    /// (batch, time, …) as `pad_packed_sequence` returns it: as long as the longest row, or as is asked for.
+    fn padded<'t>(&self, x: Var<'t, T>, lengths: &[usize]) -> Var<'t, T> {
+        let longest = lengths.iter().copied().max().unwrap_or_default();
+        let total = self.total.unwrap_or(longest);
+        let x = x.slice(1, 0..longest as isize).place(1, 0, 1, total);
+        let padding = Tensor::from_fn([lengths.len(), total, 1], |i| i[1] >= lengths[i[0]]);
+        x.masked_fill(&padding, self.padding)
+    }
+
+    /// The packed form of a padded output: step by step the rows that go on, the longest first.
+    fn pack(&self, output: Var<'_, T>, numbers: &mut Numbers<T>) {
+        let Some(lengths) = &self.lengths else { return };
+        let output = if self.batch_first { output } else { output.swap_axes(0, 1) }.value();
+        let mut order: Vec<usize> = (0..lengths.len()).collect();
+        order.sort_by_key(|&row| std::cmp::Reverse(lengths[row]));
+        let (mut data, mut sizes) = (Vec::new(), Vec::new());
+        for t in 0..lengths[order[0]] {
+            let on: Vec<usize> = order.iter().copied().filter(|&row| lengths[row] > t).collect();
+            sizes.push(on.len() as i64);
+            on.into_iter().for_each(|row| data.extend(output.select(0, row).select(0, t).to_vec()));
+        }
+        let width = output.shape()[2];
+        numbers.insert("out/packed_data".into(), Any::Float(Tensor::from_vec([data.len() / width, width], data)));
+        numbers.insert("out/batch_sizes".into(), Any::Int(Tensor::from_vec([sizes.len()], sizes)));
     }
 
     /// The gradients of PyTorch's weights, under their names.

@@ -1,0 +1,218 @@
+//! A sequence read in both directions.
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use tapeloop_autograd::{Element, Module, Param, Path, Var};
+
+use crate::layer::{Axes, Layer, Masked, Pass};
+use crate::{Cell, Error, Rnn, RnnOptions, RnnOutput, State};
+
+/// How the outputs of both directions become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// Side by side.
+    #[default]
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product, element by element.
+    Mul,
+    /// Half of their sum.
+    Ave,
+}
+
+/// Two recurrent layers on the same input, of which one goes from the first step to the last, one from the last to the
+/// first (Schuster & Paliwal 1997): Keras' `Bidirectional`.
+///
+/// With `return_sequences` the backward layer's outputs lie with their steps again; otherwise its output is the one it
+/// made last, of the first step. Each row's [mask](Masked) is walked both ways, so that the backward layer starts at the
+/// last step that counts. As in Keras, steps that do not count put out 0 in sequences.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::{BidirectionalLayer, Lstm, Masked, Merge, RnnOptions};
+/// let mut rng = Rng::new(0);
+/// let [there, back] = [false, true].map(|back| Lstm::new(4).return_sequences(true).go_backwards(back).layer(3, &mut rng));
+/// let layer = BidirectionalLayer::<f32, _, _>::new(there, back, Some(Merge::Concat))?;
+/// let tape = Tape::new();
+/// let x = tape.constant(Tensor::zeros([2, 5, 3]));
+/// assert_eq!(layer.run(Masked::with_lengths(x, &[5, 3]), None).outputs[0].shape(), [2, 5, 8]);
+/// # Ok::<(), tapeloop_layers::Error>(())
+/// ```
+pub struct BidirectionalLayer<T: Element, F, B> {
+    forward_layer: Rnn<T, F>,
+    backward_layer: Rnn<T, B>,
+    merge: Option<Merge>,
+}
+
+/// What a bidirectional layer returns.
+#[derive(Clone, Debug)]
+pub struct BidirectionalOutput<'t, T: Element> {
+    /// The merged output, or both without a merge.
+    pub outputs: SmallVec<[Var<'t, T>; 2]>,
+    /// The forward layer's last states, then the backward layer's.
+    pub state: State<'t, T>,
+}
+
+impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
+    /// A layer of these two; without a merge it has two outputs.
+    ///
+    /// # Errors
+    /// If both go the same way, they differ in `return_sequences`, `return_state` or `stateful`, or a merge other than
+    /// side by side has outputs of different shapes.
+    pub fn new(forward_layer: Rnn<T, F>, backward_layer: Rnn<T, B>, merge: Option<Merge>) -> Result<Self, Error> {
+        let wrong = |problem: &str| Err(Error::config("bidirectional", problem));
+        let (there, back) = (forward_layer.options(), backward_layer.options());
+        if there.go_backwards == back.go_backwards {
+            return wrong("both layers go the same way: one of them needs go_backwards");
+        }
+        let shared = |options: RnnOptions| (options.return_sequences, options.return_state, options.stateful);
+        if shared(there) != shared(back) {
+            return wrong("both layers need the same return_sequences, return_state and stateful");
+        }
+        let (one, other) = (forward_layer.cell().output_shape(), backward_layer.cell().output_shape());
+        let merges = match merge {
+            None => true,
+            Some(Merge::Concat) => {
+                one.rank() == other.rank() && one.split_last().map(|x| x.1) == other.split_last().map(|x| x.1)
+            }
+            Some(_) => one == other,
+        };
+        if !merges {
+            return wrong(&format!("outputs of shapes {one} and {other} cannot be merged so"));
+        }
+        // As in Keras: an output that goes on in time must not show steps that do not count.
+        let quiet = |options: RnnOptions| RnnOptions { zero_output_for_mask: options.return_sequences, ..options };
+        Ok(Self {
+            forward_layer: forward_layer.with_options(quiet(there)),
+            backward_layer: backward_layer.with_options(quiet(back)),
+            merge,
+        })
+    }
+
+    /// The layer that goes from the first step to the last.
+    pub fn forward_layer(&self) -> &Rnn<T, F> {
+        &self.forward_layer
+    }
+
+    /// The layer that goes the other way.
+    pub fn backward_layer(&self) -> &Rnn<T, B> {
+        &self.backward_layer
+    }
+
+    /// Runs over `x`, (batch, time, features), from `initial` states: the forward layer's, then the backward layer's.
+    ///
+    /// # Panics
+    /// As [`Rnn::run`]; if there are more or fewer states than both layers have.
+    #[track_caller]
+    pub fn run<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> BidirectionalOutput<'t, T> {
+        let x = x.into();
+        let (there, back) = match initial {
+            None => (None, None),
+            Some(initial) => {
+                let count = self.forward_layer.cell().state_shapes().len();
+                let all = count + self.backward_layer.cell().state_shapes().len();
+                assert!(
+                    initial.len() == all,
+                    "bidirectional: both layers together carry {all} states and {} were given",
+                    initial.len()
+                );
+                let (there, back) = initial.split_at(count);
+                (Some(there), Some(back))
+            }
+        };
+        let forward = self.forward_layer.run(x, there);
+        // What goes backwards puts its outputs to their steps without being reversed twice.
+        let backward = match self.backward_layer.options() {
+            RnnOptions { return_sequences: true, go_backwards: false, .. } => {
+                let run = self.backward_layer.run(x, back);
+                RnnOutput { output: run.output.flip(&[1]), ..run }
+            }
+            _ => self.backward_layer.run_in_time(x, back),
+        };
+        let (a, b) = (forward.output, backward.output);
+        let outputs = match self.merge {
+            None => SmallVec::from_slice(&[a, b]),
+            Some(merge) => SmallVec::from_slice(&[match merge {
+                Merge::Concat => Var::concat([a, b], -1),
+                Merge::Sum => a + b,
+                Merge::Mul => a * b,
+                Merge::Ave => (a + b) * 0.5,
+            }]),
+        };
+        BidirectionalOutput { outputs, state: forward.state.into_iter().chain(backward.state).collect() }
+    }
+
+    /// As Keras returns it: the output or both, then with `return_state` the last states.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    #[track_caller]
+    pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 6]> {
+        let BidirectionalOutput { outputs, state } = self.run(x, initial);
+        let state = if self.forward_layer.options().return_state { state } else { State::new() };
+        outputs.into_iter().chain(state).collect()
+    }
+
+    /// How both layers run: [`Rnn::explain`].
+    pub fn explain(&self) -> String {
+        format!("forward:\n{}backward:\n{}", self.forward_layer.explain(), self.backward_layer.explain())
+    }
+
+    /// The rule for a layer of a model.
+    fn one_output(&self) -> Result<Merge, Error> {
+        self.merge.ok_or_else(|| {
+            Error::config("bidirectional", "without a merge_mode it has two outputs, and a model's layer has one")
+        })
+    }
+}
+
+impl<T: Element, F: Module<T>, B: Module<T>> Module<T> for BidirectionalLayer<T, F, B> {
+    fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
+        let Self { forward_layer, backward_layer, merge: _ } = self;
+        path.enter("forward_layer", |path| forward_layer.visit(path, visitor));
+        path.enter("backward_layer", |path| backward_layer.visit(path, visitor));
+    }
+    fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
+        let Self { forward_layer, backward_layer, merge: _ } = self;
+        path.enter("forward_layer", |path| forward_layer.visit_mut(path, visitor));
+        path.enter("backward_layer", |path| backward_layer.visit_mut(path, visitor));
+    }
+}
+
+impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B> {
+    #[track_caller]
+    fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
+        self.forward_masked(x.into(), pass).value
+    }
+
+    #[track_caller]
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
+        if let Err(error) = self.one_output() {
+            panic!("{error}");
+        }
+        let value = self.run(x, None).outputs[0];
+        Masked { value, mask: x.mask.filter(|_| self.forward_layer.options().return_sequences) }
+    }
+
+    fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
+        let mut axes = self.forward_layer.output_shape(input)?;
+        let back = self.backward_layer.output_shape(input)?;
+        let side_by_side = self.one_output()? == Merge::Concat;
+        if let (true, Some(Some(width)), Some(Some(more))) = (side_by_side, axes.last_mut(), back.last()) {
+            *width += more;
+        }
+        Ok(axes)
+    }
+
+    fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
+        Layer::check(&self.forward_layer, x)?;
+        Layer::check(&self.backward_layer, x)
+    }
+
+    fn reset_state(&self) {
+        self.forward_layer.reset_state();
+        self.backward_layer.reset_state();
+    }
+}
