@@ -1,7 +1,7 @@
 //! A workload, ready to run.
 
 use tapeloop::prelude::*;
-use tapeloop::{Error, Threads};
+use tapeloop::{Error, Stream, Threads};
 
 use crate::{Kind, Network, Recurrence, Spec};
 
@@ -11,6 +11,8 @@ const CHUNK: usize = 64;
 /// A model on fixed random data, ready to train or to run.
 pub struct Workload {
     model: Either,
+    /// The model, if it is a stream.
+    stream: Option<Stream>,
     inputs: Vec<Tensor>,
     target: Option<Target>,
     optimizer: Adam,
@@ -71,9 +73,13 @@ impl Workload {
             Some(ids) => Target::Classes(Tensor::from_fn([spec.batch, spec.time], |_| rng.below(ids) as i64)),
             None => Target::Numbers(Tensor::normal([spec.batch, spec.outputs], 0.0, 1.0, &mut rng)),
         });
+        let stream = match (&model, spec.kind) {
+            (Either::Layers(model), Kind::Stream) => Some(model.stream()?),
+            _ => None,
+        };
         // ε as all runners have it.
         let optimizer = Adam::new(1e-3).epsilon(1e-8);
-        Ok(Self { model, inputs, target, optimizer, tape: Tape::with_threads(threads) })
+        Ok(Self { model, stream, inputs, target, optimizer, tape: Tape::with_threads(threads) })
     }
 
     /// What is timed. Training: forward, loss, backward, Adam; the loss. Otherwise [`forward`](Self::forward).
@@ -91,11 +97,17 @@ impl Workload {
         loss
     }
 
-    /// Forward without gradients over all inputs, one after the other, on a tape that keeps its buffers; the first
-    /// number of the last output.
+    /// Forward without gradients over all inputs, one after the other, as a stream or on a tape that keeps its buffers;
+    /// the first number of the last output.
     pub fn forward(&mut self) -> f32 {
-        let Self { model, inputs, tape, .. } = self;
+        let Self { model, stream, inputs, tape, .. } = self;
         let mut first = 0.0;
+        if let Some(stream) = stream {
+            for x in inputs.iter() {
+                first = stream.step(x.as_slice().unwrap_or_default())[0];
+            }
+            return first;
+        }
         for x in inputs.iter() {
             tape.reset();
             // Not `Tape::inference`, which has all cores and nothing else.
@@ -124,20 +136,18 @@ fn layers(spec: &Spec) -> Sequential {
     let mut width = spec.inputs;
     for layer in 1..=spec.layers {
         let (kernel_initializer, recurrent_initializer) = (within(width), within(spec.hidden));
-        let (return_sequences, stateful) = (layer < spec.layers || every_step, spec.kind == Kind::Stream);
+        let return_sequences = layer < spec.layers || every_step;
         config = match spec.cell {
             Recurrence::Gru => config.add(Gru {
                 kernel_initializer,
                 recurrent_initializer,
                 return_sequences,
-                stateful,
                 ..Gru::new(spec.hidden)
             }),
             _ => config.add(Lstm {
                 kernel_initializer,
                 recurrent_initializer,
                 return_sequences,
-                stateful,
                 ..Lstm::new(spec.hidden)
             }),
         };

@@ -1,5 +1,7 @@
 //! Loops: a step is traced once, taken apart, and run over time at the speed of a hand-written kernel.
 
+mod compile;
+mod compose;
 mod derive;
 mod explain;
 mod lift;
@@ -7,6 +9,7 @@ mod lower;
 mod plan;
 mod splice;
 mod step;
+mod stream;
 mod trace;
 
 use std::fmt;
@@ -18,9 +21,12 @@ use crate::element::Element;
 use crate::shape::Shape;
 use crate::tape::{Tape, Var};
 
+pub(crate) use compile::{Compiled, compile};
+pub(crate) use compose::Composed;
 pub(crate) use plan::{Plan, Ran, Want};
 pub(crate) use splice::{Part, Splice};
 pub(crate) use step::{Source, Step};
+pub use stream::{Stream, StreamBuilder};
 use trace::Fixed;
 pub(crate) use trace::untraceable;
 pub use trace::{Returned, Untraceable};
