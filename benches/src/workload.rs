@@ -84,7 +84,7 @@ impl Workload {
 
     /// What is timed. Training: forward, loss, backward, Adam; the loss. Otherwise [`forward`](Self::forward).
     pub fn step(&mut self) -> f32 {
-        let Self { model, inputs, target, optimizer, tape } = self;
+        let Self { model, inputs, target, optimizer, tape, .. } = self;
         let Some(target) = target else { return self.forward() };
         let (loss, gradients) = tape.value_and_grad(|tape| {
             let y = model.forward(tape.constant(inputs[0].clone()), &mut Pass::training(0));

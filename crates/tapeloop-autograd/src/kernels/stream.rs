@@ -170,6 +170,7 @@ impl<T: Element> Builder<T> {
 
     fn overlap(&self, (a, n): (Loc, usize), (b, m): (Loc, usize)) -> bool {
         let turns = |loc: Loc| self.rooms[loc.area].start.map(|start| start + loc.offset);
+        let (n, m) = (if a.single { 1 } else { n }, if b.single { 1 } else { m });
         turns(a).iter().zip(turns(b)).any(|(&a, b)| a < b + m && b < a + n)
     }
 
