@@ -13,10 +13,10 @@ use super::vector::arm;
 use super::vector::x86;
 use crate::element::Element;
 
-/// How many values the stack holds.
-pub(crate) const SLOTS: usize = 6;
-/// Kinds of vectors a machine has at most: the widest, a half of it, one element.
-pub(super) const KINDS: usize = 3;
+/// How many values the stack holds: half as many as vectors are passed in registers, since a value may be two vectors.
+pub(crate) const SLOTS: usize = 4;
+/// Kinds of lanes a machine has at most: two of the widest vectors, one, a half of it, one element.
+pub(super) const KINDS: usize = 4;
 
 /// The function of an instruction, whose true type its kind of vector knows.
 #[doc(hidden)]
@@ -35,11 +35,13 @@ pub(super) struct Code<T> {
     pub(super) width: usize,
 }
 
-/// What works with one kind of vector.
+/// What works with one kind of lanes.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Kind<T> {
     pub(super) lanes: usize,
+    /// How many vectors they are: of two, each hides the other's waiting.
+    pub(super) vectors: usize,
     /// Pushes a vector.
     pub(super) load: Entry,
     /// Pushes one element, repeated.
@@ -63,7 +65,7 @@ pub struct Kind<T> {
 /// The most vectors of a panel.
 pub(super) const PANEL: usize = 8;
 
-/// Neighbouring columns of a product of one row: c = init + Σ a B over all pieces, one chain after the other.
+/// Neighbouring columns of a product of one row: c = (init + Σ a B over all pieces, one chain after the other) + shift.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct Panel<T> {
@@ -73,6 +75,8 @@ pub struct Panel<T> {
     pub(super) b: *const T,
     /// Null for zeros.
     pub(super) init: *const T,
+    /// Null for nothing.
+    pub(super) shift: *const T,
     pub(super) c: *mut T,
 }
 
@@ -184,7 +188,7 @@ lane! {
 /// # Safety
 /// The machine must have the vectors; all pointers must be valid for what [`Panel`] says.
 #[inline(always)]
-unsafe fn columns<V: Vector, const NV: usize>(panel: &Panel<V::Item>)
+unsafe fn columns<V: Lane, const NV: usize>(panel: &Panel<V::Item>)
 where
     V::Item: Element,
 {
@@ -207,9 +211,25 @@ where
                 b = b.add(NV * V::LANES);
             }
         }
+        if !panel.shift.is_null() {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = V::map(Plus, [*sum, V::load(panel.shift.add(j * V::LANES))]);
+            }
+        }
         for (j, sum) in sums.iter().enumerate() {
             sum.store(panel.c.add(j * V::LANES));
         }
+    }
+}
+
+/// a + b
+#[derive(Clone, Copy)]
+struct Plus;
+
+impl Pointwise<2> for Plus {
+    #[inline(always)]
+    fn call<T: Element>(self, [a, b]: [T; 2]) -> T {
+        a + b
     }
 }
 
@@ -219,7 +239,7 @@ macro_rules! instructions {
         mod $module {
             use super::{Code, Element, Entry, Kind, Lane, Panel, Pointwise, Vector, columns};
 
-            type Run<V> = unsafe extern $abi fn(*const Code<<V as Vector>::Item>, usize, V, V, V, V, V, V);
+            type Run<V> = unsafe extern $abi fn(*const Code<<V as Vector>::Item>, usize, V, V, V, V, V, V, V, V);
 
             fn erase<V: Vector>(run: Run<V>) -> Entry {
                 // SAFETY: function pointers are alike; it is called as what it is.
@@ -236,131 +256,172 @@ macro_rules! instructions {
                 unsafe { std::mem::transmute::<unsafe fn(), Run<V>>((*code).entry.0) }
             }
 
-            // Every instruction: the machine must have the features; the place must be valid for a vector at `at`; a
-            // program ends with `end`, and its instructions are of one kind.
+            // Every instruction: the machine must have the features; the place must be valid for `P` vectors at `at`; a
+            // program ends with `end`, and its instructions are of one kind. With P = 1 the stack is a, b, c, d from its top
+            // down; with P = 2 it is ab, cd, ef, gh.
 
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn load<V: Lane>(code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, _: V)
-            where
+            unsafe extern $abi fn load<V: Lane, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
+            ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
-                    let top = V::load((*code).address.add(at));
+                    let from = (*code).address.add(at);
+                    let top = [V::load(from), V::load(from.wrapping_add((P - 1) * V::LANES))];
                     let next = code.add(1);
-                    run::<V>(next)(next, at, top, a, b, c, d, e);
+                    match P {
+                        1 => run::<V>(next)(next, at, top[0], a, b, c, e, f, g, h),
+                        _ => run::<V>(next)(next, at, top[0], top[1], a, b, c, d, e, f),
+                    }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn splat<V: Lane>(code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, _: V)
-            where
+            unsafe extern $abi fn splat<V: Lane, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
+            ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
                     let top = V::splat(*(*code).address);
                     let next = code.add(1);
-                    run::<V>(next)(next, at, top, a, b, c, d, e);
+                    match P {
+                        1 => run::<V>(next)(next, at, top, a, b, c, e, f, g, h),
+                        _ => run::<V>(next)(next, at, top, top, a, b, c, d, e, f),
+                    }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn store<V: Lane>(code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V)
-            where
+            unsafe extern $abi fn store<V: Lane, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
+            ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
-                    a.store((*code).address.add(at));
+                    let to = (*code).address.add(at);
+                    a.store(to);
+                    if P == 2 {
+                        b.store(to.add(V::LANES));
+                    }
                     let next = code.add(1);
-                    run::<V>(next)(next, at, b, c, d, e, f, f);
+                    match P {
+                        1 => run::<V>(next)(next, at, b, c, d, d, e, f, g, h),
+                        _ => run::<V>(next)(next, at, c, d, e, f, g, h, g, h),
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe extern $abi fn keep<V: Lane, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
+            ) where
+                V::Item: Element,
+            {
+                // SAFETY: as above.
+                unsafe {
+                    let to = (*code).address.add(at);
+                    a.store(to);
+                    if P == 2 {
+                        b.store(to.add(V::LANES));
+                    }
+                    let next = code.add(1);
+                    run::<V>(next)(next, at, a, b, c, d, e, f, g, h);
                 }
             }
 
             #[target_feature(enable = $features)]
             unsafe extern $abi fn store_part<V: Lane>(
-                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V,
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
             ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
+                    // Rows end in one vector.
                     a.store_some((*code).address.add(at), (*code).width - at);
                     let next = code.add(1);
-                    run::<V>(next)(next, at, b, c, d, e, f, f);
-                }
-            }
-
-            #[target_feature(enable = $features)]
-            unsafe extern $abi fn keep<V: Lane>(code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V)
-            where
-                V::Item: Element,
-            {
-                // SAFETY: as above.
-                unsafe {
-                    a.store((*code).address.add(at));
-                    let next = code.add(1);
-                    run::<V>(next)(next, at, a, b, c, d, e, f);
+                    run::<V>(next)(next, at, b, c, d, d, e, f, g, h);
                 }
             }
 
             #[target_feature(enable = $features)]
             unsafe extern $abi fn keep_part<V: Lane>(
-                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V,
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
             ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
+                    // Rows end in one vector.
                     a.store_some((*code).address.add(at), (*code).width - at);
                     let next = code.add(1);
-                    run::<V>(next)(next, at, a, b, c, d, e, f);
+                    run::<V>(next)(next, at, a, b, c, d, e, f, g, h);
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn swap<V: Lane>(code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V)
-            where
+            unsafe extern $abi fn swap<V: Lane, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
+            ) where
                 V::Item: Element,
             {
                 // SAFETY: as above.
                 unsafe {
                     let next = code.add(1);
-                    run::<V>(next)(next, at, b, a, c, d, e, f);
+                    match P {
+                        1 => run::<V>(next)(next, at, b, a, c, d, e, f, g, h),
+                        _ => run::<V>(next)(next, at, c, d, a, b, e, f, g, h),
+                    }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn end<V: Lane>(_: *const Code<V::Item>, _: usize, _: V, _: V, _: V, _: V, _: V, _: V)
-            where
+            unsafe extern $abi fn end<V: Lane>(
+                _: *const Code<V::Item>, _: usize, _: V, _: V, _: V, _: V, _: V, _: V, _: V, _: V,
+            ) where
                 V::Item: Element,
             {
             }
 
             /// The inputs are the uppermost values, the last one on top.
             #[target_feature(enable = $features)]
-            unsafe extern $abi fn apply<V: Lane, F: Pointwise<N>, const N: usize>(
-                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V,
+            unsafe extern $abi fn apply<V: Lane, F: Pointwise<N>, const N: usize, const P: usize>(
+                code: *const Code<V::Item>, at: usize, a: V, b: V, c: V, d: V, e: V, f: V, g: V, h: V,
             ) where
                 V::Item: Element,
             {
-                // SAFETY: as above; `data` is the function.
+                // SAFETY: as above.
                 unsafe {
+                    // `data` is the function.
                     let function = *(*code).data.cast::<F>();
-                    let stack = [a, b, c];
-                    let top = V::map(function, std::array::from_fn(|k| stack[N - 1 - k]));
                     let next = code.add(1);
+                    if P == 1 {
+                        let stack = [a, b, c];
+                        let top = V::map(function, std::array::from_fn(|k| stack[N - 1 - k]));
+                        return match N {
+                            1 => run::<V>(next)(next, at, top, b, c, d, e, f, g, h),
+                            2 => run::<V>(next)(next, at, top, c, d, d, e, f, g, h),
+                            _ => run::<V>(next)(next, at, top, d, d, d, e, f, g, h),
+                        };
+                    }
+                    let (even, odd) = ([a, c, e], [b, d, f]);
+                    let top = V::map(function, std::array::from_fn(|k| even[N - 1 - k]));
+                    let second = V::map(function, std::array::from_fn(|k| odd[N - 1 - k]));
                     match N {
-                        1 => run::<V>(next)(next, at, top, b, c, d, e, f),
-                        2 => run::<V>(next)(next, at, top, c, d, e, f, f),
-                        _ => run::<V>(next)(next, at, top, d, e, f, f, f),
+                        1 => run::<V>(next)(next, at, top, second, c, d, e, f, g, h),
+                        2 => run::<V>(next)(next, at, top, second, e, f, g, h, g, h),
+                        _ => run::<V>(next)(next, at, top, second, g, h, g, h, g, h),
                     }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn enter<V: Lane>(code: *const Code<V::Item>, from: usize, to: usize)
+            unsafe fn enter<V: Lane, const P: usize>(code: *const Code<V::Item>, from: usize, to: usize)
             where
                 V::Item: Element,
             {
@@ -368,14 +429,14 @@ macro_rules! instructions {
                 unsafe {
                     let z = V::splat(V::Item::ZERO);
                     let first = run::<V>(code);
-                    for at in (from..to).step_by(V::LANES) {
-                        first(code, at, z, z, z, z, z, z);
+                    for at in (from..to).step_by(P * V::LANES) {
+                        first(code, at, z, z, z, z, z, z, z, z);
                     }
                 }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn panel<V: Vector, const NV: usize>(panel: &Panel<V::Item>)
+            unsafe fn panel<V: Lane, const NV: usize>(panel: &Panel<V::Item>)
             where
                 V::Item: Element,
             {
@@ -383,28 +444,29 @@ macro_rules! instructions {
                 unsafe { columns::<V, NV>(panel) }
             }
 
-            pub(super) fn function<V: Lane, F: Pointwise<N>, const N: usize>() -> Entry
+            pub(super) fn function<V: Lane, F: Pointwise<N>, const N: usize, const P: usize>() -> Entry
             where
                 V::Item: Element,
             {
-                erase::<V>(apply::<V, F, N>)
+                erase::<V>(apply::<V, F, N, P>)
             }
 
-            pub(super) fn kind<V: Lane>() -> Kind<V::Item>
+            pub(super) fn kind<V: Lane, const P: usize>() -> Kind<V::Item>
             where
                 V::Item: Element,
             {
                 Kind {
-                    lanes: V::LANES,
-                    load: erase::<V>(load::<V>),
-                    splat: erase::<V>(splat::<V>),
-                    store: erase::<V>(store::<V>),
+                    lanes: P * V::LANES,
+                    vectors: P,
+                    load: erase::<V>(load::<V, P>),
+                    splat: erase::<V>(splat::<V, P>),
+                    store: erase::<V>(store::<V, P>),
                     store_part: erase::<V>(store_part::<V>),
-                    keep: erase::<V>(keep::<V>),
+                    keep: erase::<V>(keep::<V, P>),
                     keep_part: erase::<V>(keep_part::<V>),
-                    swap: erase::<V>(swap::<V>),
+                    swap: erase::<V>(swap::<V, P>),
                     end: erase::<V>(end::<V>),
-                    enter: enter::<V>,
+                    enter: enter::<V, P>,
                     panels: [
                         panel::<V, 1>,
                         panel::<V, 2>,
@@ -428,20 +490,20 @@ instructions!(avx2, "sysv64", "avx2,fma");
 #[cfg(target_arch = "aarch64")]
 instructions!(neon, "C", "neon");
 
-/// `isa: module::vector …`, the widest first.
+/// `isa: module::<vector, how many> …`, the widest first.
 macro_rules! element {
-    ($t:ident, { $($isa:pat => [$($module:ident::<$vector:ty>),*]),* $(,)? }) => {
+    ($t:ident, { $($isa:pat => [$($module:ident::<$vector:ty, $vectors:literal>),*]),* $(,)? }) => {
         impl Lanes for $t {
             fn kinds(isa: Isa) -> Kinds<Self> {
                 match isa {
-                    $($isa => [$($module::kind::<$vector>()),*].into_iter().collect(),)*
+                    $($isa => [$($module::kind::<$vector, $vectors>()),*].into_iter().collect(),)*
                     _ => Kinds::new(),
                 }
             }
             #[allow(private_bounds, reason = "the trait is sealed")]
             fn function<F: Pointwise<N>, const N: usize>(isa: Isa) -> SmallVec<[Entry; KINDS]> {
                 match isa {
-                    $($isa => [$($module::function::<$vector, F, N>()),*].into_iter().collect(),)*
+                    $($isa => [$($module::function::<$vector, F, N, $vectors>()),*].into_iter().collect(),)*
                     _ => SmallVec::new(),
                 }
             }
@@ -451,18 +513,18 @@ macro_rules! element {
 
 #[cfg(target_arch = "x86_64")]
 element!(f32, {
-    Isa::Avx512 => [avx512::<x86::F32x16>, avx2::<x86::F32x8>, avx2::<One<f32>>],
-    Isa::Avx2 => [avx2::<x86::F32x8>, avx2::<One<f32>>],
+    Isa::Avx512 => [avx512::<x86::F32x16, 2>, avx512::<x86::F32x16, 1>, avx2::<x86::F32x8, 1>, avx2::<One<f32>, 1>],
+    Isa::Avx2 => [avx2::<x86::F32x8, 2>, avx2::<x86::F32x8, 1>, avx2::<One<f32>, 1>],
 });
 #[cfg(target_arch = "x86_64")]
 element!(f64, {
-    Isa::Avx512 => [avx512::<x86::F64x8>, avx2::<x86::F64x4>, avx2::<One<f64>>],
-    Isa::Avx2 => [avx2::<x86::F64x4>, avx2::<One<f64>>],
+    Isa::Avx512 => [avx512::<x86::F64x8, 1>, avx2::<x86::F64x4, 1>, avx2::<One<f64>, 1>],
+    Isa::Avx2 => [avx2::<x86::F64x4, 1>, avx2::<One<f64>, 1>],
 });
 #[cfg(target_arch = "aarch64")]
-element!(f32, { Isa::Neon => [neon::<arm::F32x4>, neon::<One<f32>>] });
+element!(f32, { Isa::Neon => [neon::<arm::F32x4, 2>, neon::<arm::F32x4, 1>, neon::<One<f32>, 1>] });
 #[cfg(target_arch = "aarch64")]
-element!(f64, { Isa::Neon => [neon::<arm::F64x2>, neon::<One<f64>>] });
+element!(f64, { Isa::Neon => [neon::<arm::F64x2, 1>, neon::<One<f64>, 1>] });
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 element!(f32, {});
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]

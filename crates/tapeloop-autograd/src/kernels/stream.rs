@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::block::{Block, INPUTS, Rows};
 use super::dispatch::isa;
-use super::lanes::{Code, Kinds, PANEL, Panel, Piece, SLOTS};
+use super::lanes::{Code, Kind, Kinds, PANEL, Panel, Piece, SLOTS};
 use super::pack::{LINE, Mat};
 use crate::element::Element;
 
@@ -59,7 +59,7 @@ struct Room {
 enum Plan {
     Lanes { width: usize, program: Vec<Do> },
     Block { block: usize, width: usize, inputs: SmallVec<[Loc; INPUTS]>, out: Loc },
-    Product { pieces: Vec<(Loc, usize)>, n: usize, packed: usize, init: Option<Loc>, out: Loc },
+    Product { pieces: Vec<(Loc, usize)>, n: usize, packed: usize, init: Option<Loc>, shift: Option<Loc>, out: Loc },
 }
 
 /// Collects what a step does; checks every place, so that the machine need not.
@@ -174,8 +174,14 @@ impl<T: Element> Builder<T> {
         turns(a).iter().zip(turns(b)).any(|(&a, b)| a < b + m && b < a + n)
     }
 
-    /// All of `out` = init + Σ a B over pieces, one after the other: each is where a row lies, and a k × n matrix.
-    pub(crate) fn product(&mut self, pieces: &[(Loc, usize, Mat<'_, T>)], init: Option<Loc>, out: Area) {
+    /// All of `out` = (init + Σ a B over pieces, one after the other) + shift: each is where a row lies, and a k × n matrix.
+    pub(crate) fn product(
+        &mut self,
+        pieces: &[(Loc, usize, Mat<'_, T>)],
+        init: Option<Loc>,
+        shift: Option<Loc>,
+        out: Area,
+    ) {
         let n = self.rooms[out].width;
         let out = Loc::all(out);
         for &(a, k, b) in pieces {
@@ -183,7 +189,7 @@ impl<T: Element> Builder<T> {
             assert!(b.holds(k, n) && !a.single, "a matrix is too short");
             assert!(!self.overlap((a, k), (out, n)), "a product overwrites its input");
         }
-        if let Some(init) = init {
+        for init in [init, shift].into_iter().flatten() {
             self.check(init, n);
             assert!(!init.single && !self.overlap((init, n), (out, n)), "a product overwrites what it starts from");
         }
@@ -206,7 +212,7 @@ impl<T: Element> Builder<T> {
         let pieces = pieces.iter().map(|&(a, k, _)| (a, k)).collect();
         let start = self.take(packed.len());
         self.contents.push((start, packed));
-        self.plans.push(Plan::Product { pieces, n, packed: start, init, out });
+        self.plans.push(Plan::Product { pieces, n, packed: start, init, shift, out });
     }
 
     /// How a product of `n` columns is cut: first column, columns with padding, vectors; the kind is that of
@@ -232,19 +238,25 @@ impl<T: Element> Builder<T> {
 
     /// The narrowest kind of vector that holds `n` elements, or the widest there is.
     fn kind_of(&self, n: usize) -> Option<usize> {
-        self.kinds.iter().rposition(|kind| kind.lanes >= n).or((!self.kinds.is_empty()).then_some(0))
+        let vector = |kind: &Kind<T>| kind.vectors == 1;
+        let enough = self.kinds.iter().rposition(|kind| vector(kind) && kind.lanes >= n);
+        enough.or_else(|| self.kinds.iter().position(vector))
     }
 
-    /// A row's width, cut into runs: a kind of vector, from, to.
-    fn cuts(&self, width: usize) -> SmallVec<[(usize, usize, usize); 2]> {
+    /// A row's width, cut into runs: a kind of lanes, from, to. The last one may reach into the padding.
+    fn cuts(&self, width: usize) -> SmallVec<[(usize, usize, usize); 4]> {
         let mut cuts = SmallVec::new();
-        let whole = width - width % self.kinds[0].lanes;
-        let kind = self.kind_of(width - whole).unwrap_or(0);
-        match (whole, width - whole) {
-            (_, 0) => cuts.push((0, 0, width)),
-            (_, _) if kind == 0 => cuts.push((0, 0, width)),
-            (0, _) => cuts.push((kind, 0, width)),
-            _ => cuts.extend([(0, 0, whole), (kind, whole, width)]),
+        let mut from = 0;
+        while from < width {
+            let left = width - from;
+            let last = self.kinds.iter().rposition(|kind| kind.vectors == 1 && kind.lanes >= left);
+            let whole = || self.kinds.iter().position(|kind| kind.lanes <= left);
+            let Some(kind) = last.or_else(whole) else {
+                break;
+            };
+            let to = if last.is_some() { width } else { width - left % self.kinds[kind].lanes };
+            cuts.push((kind, from, to));
+            from = to;
         }
         cuts
     }
@@ -282,7 +294,7 @@ impl<T: Element> Builder<T> {
                         for (kind, from, to) in self.cuts(*width) {
                             let enter = self.kinds[kind].enter;
                             tasks.push(Task::Lanes { enter, code: machine.codes.len(), from, to });
-                            self.translate(program, *width, kind, &mut machine.codes, |loc| at(loc, turn));
+                            self.translate(program, *width, to - from, kind, &mut machine.codes, |loc| at(loc, turn));
                         }
                     }
                     Plan::Block { block, width, inputs, out } => {
@@ -290,9 +302,11 @@ impl<T: Element> Builder<T> {
                         let inputs = inputs.iter().map(|&loc| row(loc)).collect();
                         tasks.push(Task::Block { block: *block, width: *width, inputs, out: row(*out) });
                     }
-                    Plan::Product { pieces, n, packed, init, out } => {
+                    Plan::Product { pieces, n, packed, init, shift, out } => {
                         let depth: usize = pieces.iter().map(|&(_, k)| k).sum();
-                        let init = init.map_or(std::ptr::null_mut(), |init| at(init, turn));
+                        let [init, shift] =
+                            [*init, *shift].map(|row| row.map_or(std::ptr::null_mut(), |row| at(row, turn)));
+                        let behind = |row: *mut T, first| if row.is_null() { row } else { row.wrapping_add(first) };
                         let out = at(*out, turn);
                         let mut panels: Vec<_> = self
                             .panels(*n)
@@ -302,7 +316,8 @@ impl<T: Element> Builder<T> {
                                     pieces: machine.pieces[piece..].as_ptr(),
                                     count: pieces.len(),
                                     b: machine.memory.at(packed + depth * first).cast_const(),
-                                    init: if init.is_null() { init } else { init.wrapping_add(first) }.cast_const(),
+                                    init: behind(init, first).cast_const(),
+                                    shift: behind(shift, first).cast_const(),
                                     c: out.wrapping_add(first),
                                 };
                                 match self.kind_of(*n) {
@@ -326,11 +341,12 @@ impl<T: Element> Builder<T> {
         machine
     }
 
-    /// Appends a program for one kind of vector.
+    /// Appends a program for one kind of lanes, for a run of so many of a row's elements.
     fn translate(
         &self,
         program: &[Do],
         width: usize,
+        run: usize,
         kind: usize,
         codes: &mut Vec<Code<T>>,
         at: impl Fn(Loc) -> *mut T,
@@ -340,7 +356,7 @@ impl<T: Element> Builder<T> {
         // Beyond a row's end there is padding, or another part of a larger row.
         let whole = |loc: Loc| {
             loc.offset + width == self.rooms[loc.area].width && loc.offset.is_multiple_of(LINE)
-                || width.is_multiple_of(kind.lanes)
+                || run.is_multiple_of(kind.lanes)
         };
         for instruction in program {
             codes.push(match *instruction {
@@ -497,6 +513,9 @@ impl<T: Element> Panel<T> {
                 let accumulate = piece > 0 || !self.init.is_null();
                 T::portable(1, k, n, (a, k, 1), (b, n, 1), accumulate, (self.c, n, 1));
                 b = b.add(k * n);
+            }
+            if !self.shift.is_null() {
+                (0..n).for_each(|j| *self.c.add(j) = *self.c.add(j) + *self.shift.add(j));
             }
         }
     }

@@ -31,6 +31,8 @@ struct Call {
     out: Loc,
     /// Whether it can be called on lanes.
     lanes: bool,
+    /// Whether it is a + b.
+    sum: bool,
 }
 
 impl Call {
@@ -46,10 +48,11 @@ impl Call {
     }
 }
 
-/// What is done between two products, or a product: its pieces with their factors, what it starts from.
+/// What is done between two products, or a product: its pieces with their factors, what it starts from, what is added to
+/// it.
 enum Work {
     Calls(Vec<Call>),
-    Product { pieces: Vec<(Loc, usize)>, init: Option<Loc>, out: Loc, n: usize },
+    Product { pieces: Vec<(Loc, usize)>, init: Option<Loc>, shift: Option<Loc>, out: Loc, n: usize },
 }
 
 struct Compiling<T: Element> {
@@ -87,10 +90,10 @@ pub(crate) fn compile<T: Element>(composed: Composed<T>) -> Result<Compiled<T>, 
     let reads = kept.collect();
     let mut compiling = Compiling { builder, fixed, buffers, sequences, registers: HashMap::new(), reads };
     let work = compiling.collect(program.instructions, |factor| factors[factor]);
-    for work in chained(work, &compiling.reads) {
+    for work in shifted(chained(work, &compiling.reads), &compiling.reads) {
         match work {
             Work::Calls(calls) => compiling.group(&calls),
-            Work::Product { pieces, init, out, n } => compiling.product(&pieces, init, out, n),
+            Work::Product { pieces, init, shift, out, n } => compiling.product(&pieces, [init, shift], out, n),
         }
     }
     let states = states.iter().map(|&[before, _]| before).collect();
@@ -109,8 +112,8 @@ fn chained(work: Vec<Work>, reads: &HashMap<Area, usize>) -> Vec<Work> {
             );
             if let Some(Work::Product { pieces: mut first, init, .. }) = before.map(|before| out.remove(before)) {
                 first.append(pieces);
-                let Work::Product { out, n, .. } = work else { unreachable!("it is a product") };
-                work = Work::Product { pieces: first, init, out, n };
+                let Work::Product { shift, out, n, .. } = work else { unreachable!("it is a product") };
+                work = Work::Product { pieces: first, init, shift, out, n };
             }
         }
         match (out.last_mut(), work) {
@@ -119,6 +122,41 @@ fn chained(work: Vec<Work>, reads: &HashMap<Area, usize>) -> Vec<Work> {
         }
     }
     out
+}
+
+/// A sum of a product with what is known before it becomes the product's last addition.
+fn shifted(mut work: Vec<Work>, reads: &HashMap<Area, usize>) -> Vec<Work> {
+    for at in 0..work.len() {
+        let (before, after) = work.split_at_mut(at + 1);
+        let Some(Work::Product { shift, out, n, .. }) = before.last_mut() else { continue };
+        if reads.get(&out.area) != Some(&1) {
+            continue;
+        }
+        let written = |loc: Loc| {
+            after.iter().any(|work| match work {
+                Work::Calls(calls) => calls.iter().any(|call| call.writes(loc, *n)),
+                Work::Product { out, .. } => out.area == loc.area,
+            })
+        };
+        let other = |call: &Call| match call.inputs[..] {
+            [a, b] if call.sum && call.width == *n && (a == *out || b == *out) => {
+                let other = if a == *out { b } else { a };
+                (!other.single && other != *out && !written(other)).then_some(other)
+            }
+            _ => None,
+        };
+        let found = after.iter().enumerate().find_map(|(group, work)| match work {
+            Work::Calls(calls) => calls.iter().enumerate().find_map(|(k, call)| Some((group, k, other(call)?))),
+            Work::Product { .. } => None,
+        });
+        if let Some((group, k, other)) = found
+            && let Work::Calls(calls) = &mut after[group]
+        {
+            *shift = Some(other);
+            *out = calls.remove(k).out;
+        }
+    }
+    work
 }
 
 impl<T: Element> Compiling<T> {
@@ -132,7 +170,7 @@ impl<T: Element> Compiling<T> {
                     let n = self.fixed[factor].shape()[1];
                     let pieces = vec![(self.read(a), factor)];
                     let init = init.map(|init| self.read(init));
-                    Work::Product { pieces, init, out: self.written(out, n), n }
+                    Work::Product { pieces, init, shift: None, out: self.written(out, n), n }
                 }
                 Instruction::Group { calls, .. } => {
                     let mut group = Vec::with_capacity(calls.len());
@@ -141,7 +179,8 @@ impl<T: Element> Compiling<T> {
                         let out = self.written(call.out, call.out_width);
                         let block = self.builder.block(call.block);
                         let lanes = self.builder.inputs_on_lanes(block).is_some();
-                        group.push(Call { block, width: call.width, out_width: call.out_width, inputs, out, lanes });
+                        let (width, out_width, sum) = (call.width, call.out_width, call.name == "add");
+                        group.push(Call { block, width, out_width, inputs, out, lanes, sum });
                     }
                     Work::Calls(group)
                 }
@@ -183,7 +222,7 @@ impl<T: Element> Compiling<T> {
         }
     }
 
-    fn product(&mut self, pieces: &[(Loc, usize)], init: Option<Loc>, out: Loc, n: usize) {
+    fn product(&mut self, pieces: &[(Loc, usize)], [init, shift]: [Option<Loc>; 2], out: Loc, n: usize) {
         let Self { builder, fixed, .. } = self;
         let mut mats = Vec::with_capacity(pieces.len());
         for &(a, factor) in pieces {
@@ -192,11 +231,11 @@ impl<T: Element> Compiling<T> {
             mats.push((a, b.shape()[0], mat));
         }
         if out.offset == 0 && builder.width(out.area) == n {
-            return builder.product(&mats, init, out.area);
+            return builder.product(&mats, init, shift, out.area);
         }
         // A part of a row: products write whole vectors.
         let area = builder.area(n);
-        builder.product(&mats, init, area);
+        builder.product(&mats, init, shift, area);
         let same = builder.block(Box::new(crate::kernels::block::Same));
         builder.call(same, n, &[Loc::all(area)], out, n);
     }
@@ -205,7 +244,7 @@ impl<T: Element> Compiling<T> {
     fn group(&mut self, calls: &[Call]) {
         let mut left: Vec<usize> = (0..calls.len()).collect();
         while let Some(&first) = left.first() {
-            let Call { block, width, out_width, inputs, out, lanes } = &calls[first];
+            let Call { block, width, out_width, inputs, out, lanes, .. } = &calls[first];
             if !lanes {
                 self.builder.call(*block, *width, inputs, *out, *out_width);
                 left.remove(0);
@@ -270,7 +309,7 @@ impl<'a> Segment<'a> {
         let mut segment = Self { members, inputs, root };
         // What would need too many values at once is written, and read again.
         for member in 0..members.len() {
-            while segment.slots(member) >= SLOTS {
+            while segment.slots(member) > SLOTS {
                 let inner = segment.inputs[member].iter().filter_map(|input| match *input {
                     Input::Member(inner) if !segment.root[inner] => Some(inner),
                     _ => None,

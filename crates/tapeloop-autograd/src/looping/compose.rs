@@ -120,8 +120,8 @@ impl<T: Element> Composed<T> {
         };
         let mut cut: Vec<bool> = Vec::with_capacity(step.nodes.len());
         for (id, node) in step.nodes.iter().enumerate() {
-            // A sum that a product starts from stays whole.
-            let product = node.is_sum() && node.inputs.iter().any(|&input| step.nodes[input].is_product());
+            // What is added to a product, before or after, stays with it.
+            let product = node.is_sum() && node.inputs.iter().any(|&input| is_product(&step, input));
             let covered: usize = users[id].iter().filter_map(|&user| part(user)).map(|(_, count)| count).sum();
             cut.push(
                 matches!((node.form(), node.shape.dims()), (Some(Kind::Pointwise(_)), [1, _]))
@@ -193,4 +193,11 @@ impl<T: Element> Composed<T> {
         self.step.next = step.next.iter().map(|&id| place[id]).collect();
         self.step.outputs = step.outputs.iter().map(|&id| place[id]).collect();
     }
+}
+
+/// Whether a node is a product, seen from behind a view or the sum that the product starts from.
+fn is_product<T: Element>(step: &Step<T>, id: Id) -> bool {
+    let node = &step.nodes[id];
+    let behind = node.is_sum() || matches!(node.form(), Some(Kind::Reshape));
+    node.is_product() || (behind && node.inputs.iter().any(|&input| step.nodes[input].is_product()))
 }
