@@ -11,8 +11,8 @@ const CHUNK: usize = 64;
 /// A model on fixed random data, ready to train or to run.
 pub struct Workload {
     model: Either,
-    /// The model, if it is a stream.
-    stream: Option<Stream>,
+    /// The model as a stream, and its samples, if it is one.
+    stream: Option<(Stream, Vec<f32>)>,
     inputs: Vec<Tensor>,
     target: Option<Target>,
     optimizer: Adam,
@@ -74,7 +74,10 @@ impl Workload {
             None => Target::Numbers(Tensor::normal([spec.batch, spec.outputs], 0.0, 1.0, &mut rng)),
         });
         let stream = match (&model, spec.kind) {
-            (Either::Layers(model), Kind::Stream) => Some(model.stream()?),
+            (Either::Layers(model), Kind::Stream) => {
+                let samples = inputs.iter().flat_map(Tensor::to_vec).collect();
+                Some((model.stream_on(threads.count())?, samples))
+            }
             _ => None,
         };
         // ε as all runners have it.
@@ -102,9 +105,9 @@ impl Workload {
     pub fn forward(&mut self) -> f32 {
         let Self { model, stream, inputs, tape, .. } = self;
         let mut first = 0.0;
-        if let Some(stream) = stream {
-            for x in inputs.iter() {
-                first = stream.step(x.as_slice().unwrap_or_default())[0];
+        if let Some((stream, samples)) = stream {
+            for x in samples.chunks(stream.input_width()) {
+                first = stream.step(x)[0];
             }
             return first;
         }
@@ -182,6 +185,9 @@ mod tests {
             let mut workload = small(name, variant);
             // After a whole chunk the states hardly remember where they started.
             workload.inputs.truncate(1);
+            if let Some((_, samples)) = &mut workload.stream {
+                samples.truncate(1);
+            }
             let results = [workload.step(), workload.step()];
             assert!(results.iter().all(|x| x.is_finite()), "{name}: {results:?}");
             match name.starts_with('T') {

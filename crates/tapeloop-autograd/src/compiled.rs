@@ -53,7 +53,7 @@ pub trait Compiled: Sized {
     fn compose(composed: &mut Composed<Self>, plan: &Plan<Self>, fixed: &[Tensor<Self>])
     where
         Self: Element;
-    fn compile(composed: Composed<Self>) -> Result<looping::Compiled<Self>, Untraceable>
+    fn compile(composed: Composed<Self>, threads: usize) -> Result<looping::Compiled<Self>, Untraceable>
     where
         Self: Element;
 }
@@ -103,8 +103,8 @@ macro_rules! compiled {
             fn compose(composed: &mut Composed<$t>, plan: &Plan<$t>, fixed: &[Tensor<$t>]) {
                 composed.then(plan, fixed);
             }
-            fn compile(composed: Composed<$t>) -> Result<looping::Compiled<$t>, Untraceable> {
-                looping::compile(composed)
+            fn compile(composed: Composed<$t>, threads: usize) -> Result<looping::Compiled<$t>, Untraceable> {
+                looping::compile(composed, threads)
             }
         }
     )*};

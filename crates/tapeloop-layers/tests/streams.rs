@@ -109,6 +109,44 @@ fn stacks_and_heads() {
     }
 }
 
+#[test]
+fn threads_change_no_bit() {
+    fn check<T: Element>() {
+        for units in [4, 130, 200] {
+            let config = Sequential::new([None, Some(70)])
+                .add(Dense::new(300).activation(Activation::Tanh))
+                .add(Gru::new(units).return_sequences(true))
+                .add(LayerNorm::new())
+                .add(Lstm::new(units).return_sequences(true))
+                .add(Dense::new(1));
+            let model = config.build::<T>(3).unwrap();
+            let x = Tensor::normal([1, TIME, 70], 0.0, 1.0, &mut Rng::new(4));
+            let y = model.predict(&x).unwrap();
+            for threads in [1, 2, 3] {
+                let mut stream = model.stream_on(threads).unwrap();
+                // Neither small products are shared, nor those without vectors.
+                let shared = units == 200 && isa() != Isa::Portable;
+                assert_eq!(stream.threads(), if shared { threads } else { 1 });
+                assert_streams(&format!("{units} units on {threads} threads"), &mut stream, &x, &y);
+                // Long enough for the others to sleep.
+                std::thread::sleep(std::time::Duration::from_millis(3));
+                stream.reset();
+                assert_streams(&format!("{units} units on {threads} threads, again"), &mut stream, &x, &y);
+            }
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
+/// A narrow stream is not shared; nor is one without any work.
+#[test]
+fn threads_are_only_taken_where_there_is_work() {
+    let model = Sequential::new([None, Some(1)]).add(Lstm::new(8)).build::<f32>(1).unwrap();
+    assert_eq!(model.stream_on(4).unwrap().threads(), 1);
+    assert_eq!(model.stream_on(0).unwrap().threads(), 1);
+}
+
 /// The last output of a sequence so far is what a stream returns at every step.
 #[test]
 fn without_sequences_the_output_is_the_one_so_far() {

@@ -68,11 +68,12 @@ struct Compiling<T: Element> {
     reads: HashMap<Area, usize>,
 }
 
-/// The machine of a step.
-pub(crate) fn compile<T: Element>(composed: Composed<T>) -> Result<Compiled<T>, Untraceable> {
+/// The machine of a step, for so many threads.
+pub(crate) fn compile<T: Element>(composed: Composed<T>, threads: usize) -> Result<Compiled<T>, Untraceable> {
     let (step, fixed, states) = composed.finish();
     let Lowered { program, factors, sequences, states, outputs, own, scratch, .. } = lower(&step, states)?;
-    let mut builder = Builder::new();
+    let largest = program.factors.iter().map(|factor| factor.depth() * factor.columns()).max().unwrap_or(0);
+    let mut builder = Builder::new(threads, largest);
     let x = step.nodes.iter().find(|node| matches!(node.source, Source::Sequence(_)));
     let input = builder.area(x.map_or(0, |node| node.shape[1]));
     let states: Vec<[Area; 2]> = states.iter().map(|&(_, width)| builder.state(width)).collect();
@@ -97,7 +98,9 @@ pub(crate) fn compile<T: Element>(composed: Composed<T>) -> Result<Compiled<T>, 
         }
     }
     let states = states.iter().map(|&[before, _]| before).collect();
-    Ok(Compiled { machine: compiling.builder.build(), input, output, states })
+    let built = compiling.builder.build();
+    let machine = built.map_err(|error| Untraceable::new(format!("cannot have so many threads: {error}")))?;
+    Ok(Compiled { machine, input, output, states })
 }
 
 /// Products that only feed the start of another one become its first pieces; groups that follow each other become one.

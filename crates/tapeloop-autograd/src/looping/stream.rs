@@ -46,7 +46,7 @@ pub struct Stream<T: Element = f32> {
 impl<T: Element> Stream<T> {
     /// Starts with a stream of `input` features that returns its samples as they are.
     pub fn builder(input: usize) -> StreamBuilder<T> {
-        StreamBuilder { composed: Composed::new(input), tape: Tape::tracing() }
+        StreamBuilder { composed: Composed::new(input), tape: Tape::tracing(), threads: 1 }
     }
 
     /// Features of a sample.
@@ -57,6 +57,11 @@ impl<T: Element> Stream<T> {
     /// Numbers of a result.
     pub fn output_width(&self) -> usize {
         self.machine.after(self.output).len()
+    }
+
+    /// How many threads work on a step.
+    pub fn threads(&self) -> usize {
+        self.machine.threads()
     }
 
     /// The result for the next sample. It stays until the next step.
@@ -115,6 +120,7 @@ impl<T: Element> fmt::Debug for Stream<T> {
 pub struct StreamBuilder<T: Element = f32> {
     composed: Composed<T>,
     tape: Tape<T>,
+    threads: usize,
 }
 
 impl<T: Element> StreamBuilder<T> {
@@ -169,12 +175,20 @@ impl<T: Element> StreamBuilder<T> {
         self.step(&[], |x, _| (SmallVec::new(), f(x)))
     }
 
+    /// Shares every step with other threads, this one included; so many at most, and only where rows are wide enough to
+    /// be shared. It is worth it where weights are larger than a core's caches, from some 200 units on, and costs the
+    /// promise of the default, one thread: the others wait for the next step in a loop, and sleep when it takes long to
+    /// come; then the system is asked to wake them. The results are the same bits.
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
     /// The stream, its states zero.
     ///
     /// # Errors
-    /// If a step has an operation that streams do not know.
+    /// If a step has an operation that streams do not know, or the system gives it no thread.
     pub fn build(self) -> Result<Stream<T>, Untraceable> {
-        let Compiled { machine, input, output, states } = T::compile(self.composed)?;
+        let Compiled { machine, input, output, states } = T::compile(self.composed, self.threads)?;
         Ok(Stream { machine, input, output, states })
     }
 }

@@ -132,6 +132,15 @@ impl<T: Element> Model<T> {
     /// # Errors
     /// If a layer needs all of time, as one that goes backwards; or does what streams do not know, as an embedding.
     pub fn stream(&self) -> Result<Stream<T>, Error> {
+        self.stream_on(1)
+    }
+
+    /// As [`stream`](Self::stream), each step shared with other [threads](tapeloop_autograd::StreamBuilder::threads), this
+    /// one included: for weights that are larger than a core's caches.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream), or if the system gives it no thread.
+    pub fn stream_on(&self, threads: usize) -> Result<Stream<T>, Error> {
         let [lead @ .., features] = &self.config.input_shape().0[..] else {
             return Err(Error::other("a stream needs features: the model takes numbers without axes"));
         };
@@ -139,7 +148,7 @@ impl<T: Element> Model<T> {
             return Err(Error::other("a stream takes (features) at every step: the model has more axes than time and these"));
         }
         // A layer that cannot be streamed says so, also where their number is not known.
-        let mut builder = Stream::builder(features.unwrap_or(1));
+        let mut builder = Stream::builder(features.unwrap_or(1)).threads(threads);
         for Named { name, layer, .. } in &self.layers {
             layer.stream(&mut builder).map_err(|error| error.in_layer(name))?;
         }
