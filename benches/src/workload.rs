@@ -1,7 +1,7 @@
 //! A workload, ready to run.
 
 use tapeloop::prelude::*;
-use tapeloop::{Error, LayerConfig, Threads};
+use tapeloop::{Error, LayerConfig, Stream, Threads};
 
 use crate::{Kind, Network, Recurrence, Spec};
 
@@ -11,6 +11,8 @@ const CHUNK: usize = 64;
 /// A model on fixed random data, ready to train or to run.
 pub struct Workload {
     model: Either,
+    /// The model as a stream, and its samples, if it is one.
+    stream: Option<(Stream, Vec<f32>)>,
     inputs: Vec<Tensor>,
     /// (batch, time), true within the rows' lengths, where those differ.
     mask: Option<Tensor<bool>>,
@@ -77,14 +79,21 @@ impl Workload {
             let lengths: Vec<usize> = lengths.collect();
             Tensor::from_fn([spec.batch, spec.time], |i| i[1] < lengths[i[0]])
         });
+        let stream = match (&model, spec.kind) {
+            (Either::Layers(model), Kind::Stream) => {
+                let samples = inputs.iter().flat_map(Tensor::to_vec).collect();
+                Some((model.stream_on(threads.count())?, samples))
+            }
+            _ => None,
+        };
         // ε as all runners have it.
         let optimizer = Adam::new(1e-3).epsilon(1e-8);
-        Ok(Self { model, inputs, mask, target, optimizer, tape: Tape::with_threads(threads) })
+        Ok(Self { model, stream, inputs, mask, target, optimizer, tape: Tape::with_threads(threads) })
     }
 
     /// What is timed. Training: forward, loss, backward, Adam; the loss. Otherwise [`forward`](Self::forward).
     pub fn step(&mut self) -> f32 {
-        let Self { model, inputs, mask, target, optimizer, tape } = self;
+        let Self { model, inputs, mask, target, optimizer, tape, .. } = self;
         let Some(target) = target else { return self.forward() };
         let (loss, gradients) = tape.value_and_grad(|tape| {
             let y = model.forward(masked(tape, &inputs[0], mask.as_ref()), &mut Pass::training(0));
@@ -97,11 +106,17 @@ impl Workload {
         loss
     }
 
-    /// Forward without gradients over all inputs, one after the other, on a tape that keeps its buffers; the first
-    /// number of the last output.
+    /// Forward without gradients over all inputs, one after the other, as a stream or on a tape that keeps its buffers;
+    /// the first number of the last output.
     pub fn forward(&mut self) -> f32 {
-        let Self { model, inputs, mask, tape, .. } = self;
+        let Self { model, stream, inputs, mask, tape, .. } = self;
         let mut first = 0.0;
+        if let Some((stream, samples)) = stream {
+            for x in samples.chunks(stream.input_width()) {
+                first = stream.step(x)[0];
+            }
+            return first;
+        }
         for x in inputs.iter() {
             tape.reset();
             // Not `Tape::inference`, which has all cores and nothing else.
@@ -134,16 +149,12 @@ fn layers(spec: &Spec) -> Sequential {
     let mut width = spec.inputs;
     for layer in 1..=spec.layers {
         let (kernel_initializer, recurrent_initializer) = (within(width), within(spec.hidden));
-        let (return_sequences, stateful) = (layer < spec.layers || every_step, spec.kind == Kind::Stream);
+        let return_sequences = layer < spec.layers || every_step;
         let layer: LayerConfig = match spec.cell {
             Recurrence::Gru => {
-                Gru { kernel_initializer, recurrent_initializer, return_sequences, stateful, ..Gru::new(spec.hidden) }
-                    .into()
+                Gru { kernel_initializer, recurrent_initializer, return_sequences, ..Gru::new(spec.hidden) }.into()
             }
-            _ => {
-                Lstm { kernel_initializer, recurrent_initializer, return_sequences, stateful, ..Lstm::new(spec.hidden) }
-                    .into()
-            }
+            _ => Lstm { kernel_initializer, recurrent_initializer, return_sequences, ..Lstm::new(spec.hidden) }.into(),
         };
         (config, width) = match spec.bidirectional {
             true => (config.add(Bidirectional::new(layer)), 2 * spec.hidden),
@@ -179,6 +190,9 @@ mod tests {
             let mut workload = small(name, variant);
             // After a whole chunk the states hardly remember where they started.
             workload.inputs.truncate(1);
+            if let Some((_, samples)) = &mut workload.stream {
+                samples.truncate(1);
+            }
             let results = [workload.step(), workload.step()];
             assert!(results.iter().all(|x| x.is_finite()), "{name}: {results:?}");
             match name.starts_with('T') {

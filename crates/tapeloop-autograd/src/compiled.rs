@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::element::Element;
-use crate::looping::{Plan, Ran, Segments, Source, Step, Untraceable, Want};
+use crate::looping::{self, Composed, Plan, Ran, Segments, Source, Step, Untraceable, Want};
 use crate::ops::{AnyOp, Op};
 use crate::tape::{Gradients, Tape, Var};
 use crate::tensor::Tensor;
@@ -55,6 +55,12 @@ pub trait Compiled: Sized {
     where
         Self: Element;
     fn explain(plan: &Plan<Self>) -> String
+    where
+        Self: Element;
+    fn compose(composed: &mut Composed<Self>, plan: &Plan<Self>, looped: bool, fixed: &[Tensor<Self>])
+    where
+        Self: Element;
+    fn compile(composed: Composed<Self>, threads: usize) -> Result<looping::Compiled<Self>, Untraceable>
     where
         Self: Element;
 }
@@ -107,6 +113,12 @@ macro_rules! compiled {
             }
             fn explain(plan: &Plan<$t>) -> String {
                 plan.explain()
+            }
+            fn compose(composed: &mut Composed<$t>, plan: &Plan<$t>, looped: bool, fixed: &[Tensor<$t>]) {
+                composed.then(plan, looped, fixed);
+            }
+            fn compile(composed: Composed<$t>, threads: usize) -> Result<looping::Compiled<$t>, Untraceable> {
+                looping::compile(composed, threads)
             }
         }
     )*};

@@ -5,7 +5,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Rem, Sub, SubAssign};
 
 use crate::compiled::Compiled;
-use crate::kernels::{gemm::Gemm, math, panel::Panel};
+use crate::kernels::{gemm::Gemm, lanes::Lanes, math, panel::Panel};
 
 mod sealed {
     pub trait Sealed {}
@@ -44,6 +44,7 @@ pub trait Element:
     + Compiled
     + Gemm
     + Panel
+    + Lanes
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

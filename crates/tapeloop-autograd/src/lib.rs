@@ -40,7 +40,7 @@ pub use composed::pooling::Pool;
 pub use composed::shaping::Pad;
 pub use element::{Element, Item};
 pub use kernels::threads::Threads;
-pub use looping::{Checkpoint, Loop, Looped, Over, Returned, Untraceable};
+pub use looping::{Checkpoint, Loop, Looped, Over, Returned, Stream, StreamBuilder, Untraceable};
 pub use module::{Module, Path};
 pub use ops::{Op, Run};
 pub use shape::{Shape, ShapeError, ShapeResult};

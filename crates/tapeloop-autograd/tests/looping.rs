@@ -1,7 +1,8 @@
 //! Loops against the same steps on the tape, one after the other: values, gradients, gradients of gradients.
 
 use smallvec::{SmallVec, smallvec};
-use tapeloop_autograd::{Checkpoint, Element, Loop, Param, Returned, Rng, Tape, Tensor, Threads, Var};
+use tapeloop_autograd::kernels::dispatch::{Isa, isa};
+use tapeloop_autograd::{Checkpoint, Element, Loop, Param, Returned, Rng, Shape, Stream, Tape, Tensor, Threads, Var};
 
 type Step<T> = for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>;
 
@@ -334,6 +335,74 @@ fn sequences_of_different_lengths_are_a_mistake() {
     let run = || Loop::new().over(&[x, y]).run(&[start], |x, s| (smallvec![s[0]], x[0])).map(|ran| ran.output.value());
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
     assert!(panic.downcast_ref::<String>().unwrap().contains("[3, 1, 2] and [2, 1, 2]"));
+}
+
+/// From states of its own, every output and the last states.
+fn streams_equal_loops<T: Element>() {
+    for network in networks::<T>() {
+        let mut rng = Rng::new(3);
+        let time = 9;
+        let x = Tensor::normal([time, 1, INPUT], 0.0, 1.0, &mut rng);
+        let states: Vec<Tensor<T>> =
+            network.states.iter().map(|&width| Tensor::normal([1, width], 0.0, 1.0, &mut rng)).collect();
+        let tape = Tape::inference();
+        let start: Vec<Var<'_, T>> = states.iter().map(|state| tape.constant(state.clone())).collect();
+        let (output, last) = forward(&network, Some(&Loop::new()), tape.constant(x.clone()), &start, false);
+
+        let mut builder = Stream::builder(INPUT);
+        let shapes: Vec<Shape> = network.states.iter().map(|&width| [width].into()).collect();
+        builder.step(&shapes, |x, state| (network.step)(&network.params, x, state)).unwrap();
+        let mut stream = builder.build().unwrap();
+        stream.set_state(&states.iter().map(Tensor::to_vec).collect::<Vec<_>>()).unwrap();
+        let (x, output) = (x.to_vec(), output.value().to_vec());
+        let rows = x.chunks(INPUT).zip(output.chunks(stream.output_width()));
+        let equal = |a: &[T], b: &[T]| match isa() {
+            // Sums of few products, whose order may differ.
+            Isa::Portable => a.iter().zip(b).all(|(a, b)| (*a - *b).abs().to_f64() < T::EPSILON.to_f64() * 256.0),
+            _ => a == b,
+        };
+        for (t, (x, y)) in rows.enumerate() {
+            let own = stream.step(x);
+            assert!(equal(own, y), "{} at {t}: {own:?} and {y:?}", network.name);
+        }
+        for (own, last) in stream.state().zip(&last) {
+            assert!(equal(own, &last.value().to_vec()), "{}", network.name);
+        }
+    }
+}
+
+#[test]
+fn streams_equal_loops_bit_for_bit() {
+    streams_equal_loops::<f32>();
+    streams_equal_loops::<f64>();
+}
+
+/// Steps and functions one after the other; a refused one leaves the stream as it was.
+#[test]
+fn a_stream_of_several_steps() {
+    let kernel = Param::new(Tensor::from([[1.0f64, -2.0]]));
+    let mut builder = Stream::builder(1);
+    assert_eq!(builder.width(), 1);
+    builder.map(|x| x.matmul(&kernel)).unwrap();
+    assert_eq!(builder.width(), 2);
+    let error = builder.map(|x| x.sum_all()).unwrap_err().to_string();
+    assert!(error.contains("a row of features"), "{error}");
+    let error = builder.map(|x| if x.value().to_vec()[0] > 0.0 { x } else { -x }).unwrap_err().to_string();
+    assert!(error.contains("looping.rs"), "{error}");
+    builder
+        .step(&[[2].into()], |x, state| {
+            let sum = x + state[0];
+            (smallvec![sum], sum.relu())
+        })
+        .unwrap();
+    // A constant goes through as well.
+    builder.step(&[], |x, _| (smallvec![], x.tape().constant(Tensor::from([[0.5f64, 0.25]])) + x)).unwrap();
+    let mut stream = builder.build().unwrap();
+    assert_eq!((stream.input_width(), stream.output_width(), stream.threads()), (1, 2, 1));
+    assert_eq!(stream.step(&[1.0]), [1.5, 0.25]);
+    assert_eq!(stream.step(&[-2.0]), [0.5, 2.25]);
+    assert_eq!(stream.state().collect::<Vec<_>>(), [[-1.0, 2.0]]);
+    assert_eq!(format!("{stream:?}"), "Stream(1 -> 2, 1 states)");
 }
 
 #[test]

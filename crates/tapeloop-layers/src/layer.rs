@@ -1,6 +1,6 @@
 //! A layer: values to values. What a model is a sequence of.
 
-use tapeloop_autograd::{Element, Mask, Module, Rng, Tensor, Var};
+use tapeloop_autograd::{Element, Mask, Module, Rng, StreamBuilder, Tensor, Var};
 
 use crate::Error;
 
@@ -118,4 +118,12 @@ pub trait Layer<T: Element>: Module<T> + Send {
 
     /// Forgets what is carried from call to call.
     fn reset_state(&self) {}
+
+    /// Appends to a stream what the layer does to one step of time, in inference.
+    ///
+    /// # Errors
+    /// If it needs more of time than the past, or does what streams do not know. So does a layer that does not say.
+    fn stream(&self, _: &mut StreamBuilder<T>) -> Result<(), Error> {
+        Err(Error::config("", "it cannot be streamed: it takes all of time at once"))
+    }
 }

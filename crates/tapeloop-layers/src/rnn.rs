@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{
-    Checkpoint, Element, Loop, Looped, Module, Param, Path, Returned, Shape, ShapeError, Tape, Tensor, Untraceable, Var,
+    Checkpoint, Element, Loop, Looped, Module, Param, Path, Returned, Shape, ShapeError, Stream, StreamBuilder, Tape,
+    Tensor, Untraceable, Var,
 };
 
 use crate::layer::{Axes, Layer, Masked, Pass};
@@ -268,6 +269,31 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         self.looped.explain() + &reason
     }
 
+    /// The layer as a stream, from zero states: a sample's features in, the step's output out, whether or not the layer
+    /// returns sequences. Its results are those of [`run`](Self::run) over the whole sequence, bit for bit.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Rng, Tape, Tensor};
+    /// use tapeloop_layers::Lstm;
+    /// let layer = Lstm::new(8).return_sequences(true).layer::<f32>(1, &mut Rng::new(0));
+    /// let x = Tensor::normal([1, 20, 1], 0.0, 1.0, &mut Rng::new(1)); // batch, time, features
+    /// let tape = Tape::inference();
+    /// let all = layer.run(tape.constant(x.clone()), None).output.value().to_vec();
+    /// let mut stream = layer.stream()?;
+    /// for (x, y) in x.to_vec().iter().zip(all.chunks(8)) {
+    ///     assert_eq!(stream.step(&[*x]), y);
+    /// }
+    /// # Ok::<(), tapeloop_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the layer goes backwards, or its step cannot be a [`Loop`].
+    pub fn stream(&self) -> Result<Stream<T>, Error> {
+        let mut builder = Stream::builder(self.cell.input_size());
+        Layer::stream(self, &mut builder)?;
+        builder.build().map_err(unstreamed)
+    }
+
     /// As Keras returns it: the output, then with `return_state` the last states.
     ///
     /// # Panics
@@ -393,4 +419,18 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
     fn reset_state(&self) {
         Rnn::reset_state(self);
     }
+
+    fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
+        if self.options.go_backwards {
+            return Err(Error::config(
+                "rnn",
+                "it cannot be streamed: it goes backwards, from the last step to the first",
+            ));
+        }
+        stream.step(&self.cell.state_shapes(), |x, state| self.step(&[x], state, true)).map_err(unstreamed)
+    }
+}
+
+fn unstreamed(reason: Untraceable) -> Error {
+    Error::config("rnn", format!("it cannot be streamed: {reason}"))
 }

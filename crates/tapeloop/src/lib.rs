@@ -50,6 +50,8 @@ mod book {
     struct Tape;
     #[doc = include_str!("../../../docs/the-loop.md")]
     struct TheLoop;
+    #[doc = include_str!("../../../docs/streaming.md")]
+    struct Streaming;
     #[doc = include_str!("../../../docs/your-own-cell.md")]
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/coming-from.md")]

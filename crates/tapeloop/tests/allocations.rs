@@ -1,5 +1,5 @@
 //! After the first, a training step of a whole model allocates nothing: layers, loss, backward pass, clipping, optimizer;
-//! nor does a forecast on a tape that is kept.
+//! nor does a forecast on a tape that is kept, nor a sample of a stream.
 //! Alone in its binary: the allocator counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -34,7 +34,39 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Samples of a stream, from the first one on, and taking its states and giving them back.
+fn stream() {
+    for threads in [1, 2] {
+        let config = Sequential::new([None, Some(3)])
+            .add(Dense::new(5).activation(Activation::Relu))
+            .add(Lstm::new(200).return_sequences(true))
+            .add(LayerNorm::new())
+            .add(Gru::new(21).return_sequences(true).reset_after(false))
+            .add(SimpleRnn::new(8))
+            .add(Dense::new(2).activation(Activation::Softmax));
+        let model = config.build::<f32>(1).expect("a model that fits together");
+        let mut stream = model.stream_on(threads).expect("a model that can be streamed");
+        let state: Vec<Vec<f32>> = stream.state().map(<[f32]>::to_vec).collect();
+        // A new thread is not yet where it waits: it may still be giving itself a name.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for sample in 0..1000u16 {
+            let y = stream.step(&[f32::from(sample % 7) - 3.0, 0.5, 1.0]);
+            assert!(y.iter().all(|y| y.is_finite()));
+            if sample == 500 {
+                assert!(stream.state().all(|state| state.iter().all(|x| x.is_finite())));
+                stream.reset();
+            }
+        }
+        let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        println!("allocations of 1000 samples on {threads} threads: {count}");
+        assert_eq!(count, 0, "a sample must not allocate");
+        stream.set_state(&state).expect("its own states");
+    }
+}
+
 fn main() {
+    stream();
     if isa() == Isa::Portable {
         // Products are then matrixmultiply's, which allocates for each.
         println!("no fused multiply-add: nothing to count");

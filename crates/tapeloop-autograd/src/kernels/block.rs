@@ -1,7 +1,10 @@
 //! What a loop does to a few rows at a time: functions of elements and of rows, on rows at any distance.
 
-use super::dispatch::{Kernel, with_simd};
+use smallvec::SmallVec;
+
+use super::dispatch::{Kernel, isa, with_simd};
 use super::elementwise::Pointwise;
+use super::lanes::{Entry, KINDS};
 use super::reduce;
 use crate::element::Element;
 
@@ -31,6 +34,19 @@ pub(crate) trait Block<T>: Send + Sync {
     /// The inputs, as many as the function has, must be valid for reading `rows` rows of `width` elements, `out` for
     /// writing them; `out` must overlap no input.
     unsafe fn run(&self, rows: usize, width: usize, inputs: &[Rows<T>], out: Rows<T>);
+
+    /// The function of elements that it is, if it is one.
+    fn function(&self) -> Option<Function> {
+        None
+    }
+}
+
+/// A function of elements, as instructions on lanes.
+pub(crate) struct Function {
+    pub(super) entries: SmallVec<[Entry; KINDS]>,
+    pub(crate) inputs: usize,
+    /// What it knows. It lies in its block.
+    pub(super) data: *const (),
 }
 
 /// An elementwise function, as a block.
@@ -43,6 +59,10 @@ impl<T: Element, F: Pointwise<N>, const N: usize> Block<T> for Elementwise<F, N>
         let dense = out.stride == width && inputs.iter().all(|x| x.stride == width && !x.single);
         let (rows, width) = if dense { (1, rows * width) } else { (rows, width) };
         with_simd(Apply { f: self.0, rows, width, inputs, out });
+    }
+
+    fn function(&self) -> Option<Function> {
+        Some(Function { entries: T::function::<F, N>(isa()), inputs: N, data: (&raw const self.0).cast() })
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) trait Vector: Copy {
 macro_rules! vector {
     ($name:ident($raw:ty), $item:ty, $lanes:literal, $splat:expr, $load:expr, $store:expr, $fma:expr) => {
         #[derive(Clone, Copy)]
+        #[repr(transparent)]
         pub(in super::super) struct $name($raw);
         impl Vector for $name {
             type Item = $item;

@@ -2,6 +2,8 @@
 
 mod body;
 mod checkpoint;
+mod compile;
+mod compose;
 mod derive;
 mod explain;
 mod lift;
@@ -9,6 +11,7 @@ mod lower;
 mod plan;
 mod rolled;
 mod step;
+mod stream;
 mod trace;
 
 use std::fmt;
@@ -22,9 +25,12 @@ use crate::tape::{Tape, Var};
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::Segments;
+pub(crate) use compile::{Compiled, compile};
+pub(crate) use compose::Composed;
 pub(crate) use plan::{Plan, Ran, Want};
 pub(crate) use rolled::{Part, Several};
 pub(crate) use step::{Source, Step};
+pub use stream::{Stream, StreamBuilder};
 use trace::Fixed;
 pub(crate) use trace::untraceable;
 pub use trace::{Returned, Untraceable};

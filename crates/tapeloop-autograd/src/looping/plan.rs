@@ -36,6 +36,8 @@ pub(crate) struct Plan<T: Element> {
     fixed: Vec<Id>,
     /// What it puts out along time.
     emitted: Vec<Id>,
+    /// Where the step's nodes are in the loop's.
+    place: Vec<usize>,
     /// The loop, for inference.
     rolled: Arc<Rolled<T>>,
     /// The loop for training, which saves what its derivative reads; made when it is first asked for.
@@ -120,7 +122,7 @@ impl<T: Element> Plan<T> {
         core.summed = step.summed.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
         let counts = [sequences.len(), step.next.len(), fixed.len()];
         let rolled = Arc::new(Rolled::new(core, counts, reverse)?);
-        Ok(Self { step, want, once, late, sequences, fixed, emitted, rolled, training: OnceLock::new() })
+        Ok(Self { step, want, once, late, sequences, fixed, emitted, place, rolled, training: OnceLock::new() })
     }
 
     /// Whether it goes from the last step to the first.
@@ -131,6 +133,12 @@ impl<T: Element> Plan<T> {
     /// Which steps of the output it gives.
     pub(crate) fn want(&self) -> Want {
         self.want
+    }
+
+    /// Whether a product is computed by itself, and added to what it is added to afterwards: always where the step is not
+    /// run as a loop.
+    pub(crate) fn starts_from_zero(&self, product: Id, looped: bool) -> bool {
+        self.rolled.is_apart(self.place[product]) && !(looped && self.rolled.is_biased(self.place[product]))
     }
 
     /// The loop for a tape that records, or does not.

@@ -220,6 +220,16 @@ impl<T: Element> Rolled<T> {
         Self { saved, ..more }
     }
 
+    /// Whether a node is computed before or after the body.
+    pub(crate) fn is_apart(&self, id: Id) -> bool {
+        self.before.contains(&id) || self.after.contains(&id)
+    }
+
+    /// Whether a product outside the body starts from a bias.
+    pub(crate) fn is_biased(&self, product: Id) -> bool {
+        self.biased.iter().any(|biased| biased.product == product)
+    }
+
     /// The derivatives that backward passes have asked for so far.
     pub(crate) fn known_derivatives(&self) -> Vec<Arc<Derivative<T>>> {
         let derivatives = self.derivatives.lock().unwrap_or_else(PoisonError::into_inner);

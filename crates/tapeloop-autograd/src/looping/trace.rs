@@ -53,6 +53,14 @@ pub(crate) enum Fixed<T: Element> {
 }
 
 impl<T: Element> Fixed<T> {
+    /// The value itself.
+    pub(crate) fn value(self) -> Tensor<T> {
+        match self {
+            Self::Param(_, _, value) | Self::Value(value) => value,
+            Self::Single(shape, value) => Tensor::full(shape, value),
+        }
+    }
+
     /// The value on the tape that the loop runs on.
     pub(crate) fn on(self, tape: &Tape<T>) -> Var<'_, T> {
         match self {

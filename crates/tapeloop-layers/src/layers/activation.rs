@@ -1,9 +1,9 @@
 //! An activation as a layer of its own.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Var, module};
+use tapeloop_autograd::{Element, Rng, StreamBuilder, Var, module};
 
-use super::Config;
+use super::{Config, streamed};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Activation, Error};
 
@@ -72,5 +72,9 @@ impl<T: Element> Layer<T> for ActivationLayer {
             (Activation::Sparsemax, Some(0)) => Err(Error::input("a last axis of at least 1", NO_POINT)),
             _ => Ok(()),
         }
+    }
+
+    fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
+        streamed("activation", self, stream)
     }
 }

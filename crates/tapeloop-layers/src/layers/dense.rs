@@ -1,9 +1,9 @@
 //! y = f(x W + b)
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Var, module};
 
-use super::{Config, features, keeps_shape, positive, with_last};
+use super::{Config, features, keeps_shape, positive, streamed, with_last};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Activation, Error, Initializer};
 
@@ -139,5 +139,9 @@ impl<T: Element> Layer<T> for DenseLayer<T> {
             n if n == width => Ok(with_last(input, units)),
             n => Err(Error::config("dense", format!("needs {width} features, got {n}"))),
         }
+    }
+
+    fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
+        streamed("dense", self, stream)
     }
 }

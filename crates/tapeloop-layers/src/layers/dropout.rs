@@ -1,9 +1,9 @@
 //! Dropout: in training, each element 0 with probability `rate`, else scaled up.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Var, module};
+use tapeloop_autograd::{Element, Rng, StreamBuilder, Var, module};
 
-use super::Config;
+use super::{Config, streamed};
 use crate::Error;
 use crate::layer::{Axes, Layer, Masked, Pass};
 
@@ -64,5 +64,9 @@ impl<T: Element> Layer<T> for DropoutLayer {
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         Ok(input.to_vec())
+    }
+
+    fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
+        streamed("dropout", self, stream)
     }
 }

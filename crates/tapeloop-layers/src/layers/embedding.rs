@@ -1,7 +1,7 @@
 //! Vectors for ids.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tensor, Var, module};
 
 use super::{Config, positive};
 use crate::layer::{Axes, Layer, Masked, Pass};
@@ -136,5 +136,9 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
             Some(id) => Err(Error::input(format!("ids that are whole numbers in 0..{rows}"), id.to_string())),
             None => Ok(()),
         }
+    }
+
+    fn stream(&self, _: &mut StreamBuilder<T>) -> Result<(), Error> {
+        Err(Error::config("embedding", "it cannot be streamed: streams know no ids, look the vectors up beforehand"))
     }
 }

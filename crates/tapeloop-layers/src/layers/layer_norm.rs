@@ -1,9 +1,9 @@
 //! y = γ (x − mean) / √(var + ε) + β over the last axis
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Var, module};
 
-use super::{Config, features};
+use super::{Config, features, streamed};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, Initializer};
 
@@ -143,5 +143,9 @@ impl<T: Element> Layer<T> for LayerNormLayer<T> {
             n if n == self.features => Ok(input.to_vec()),
             n => Err(Error::config("layer_norm", format!("needs {} features, got {n}", self.features))),
         }
+    }
+
+    fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
+        streamed("layer_norm", self, stream)
     }
 }

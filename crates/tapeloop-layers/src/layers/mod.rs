@@ -13,10 +13,10 @@ mod recurrent;
 mod simple_rnn;
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng};
+use tapeloop_autograd::{Element, Rng, StreamBuilder};
 
 use crate::layer::Axes;
-use crate::{Activation, Cell, Error, Layer, Rnn};
+use crate::{Activation, Cell, Error, Layer, Pass, Rnn};
 
 pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
@@ -148,4 +148,15 @@ pub(crate) fn features(layer: &str, input: &[Option<usize>]) -> Result<usize, Er
 pub(crate) fn with_last(input: &[Option<usize>], last: usize) -> Axes {
     let lead = &input[..input.len().saturating_sub(1)];
     lead.iter().copied().chain([Some(last)]).collect()
+}
+
+/// Appends to a stream a layer to which time is one more axis of a batch.
+pub(crate) fn streamed<T: Element>(
+    name: &str,
+    layer: &impl Layer<T>,
+    stream: &mut StreamBuilder<T>,
+) -> Result<(), Error> {
+    layer.output_shape(&[Some(stream.width())])?;
+    let appended = stream.map(|x| layer.forward(x, &mut Pass::inference()));
+    appended.map_err(|error| Error::config(name, format!("it cannot be streamed: {error}")))
 }

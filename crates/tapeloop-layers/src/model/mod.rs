@@ -6,7 +6,7 @@ mod summary;
 pub use sequential::{InputShape, Sequential};
 pub use summary::Summary;
 
-use tapeloop_autograd::{Element, Module, Param, Path, Shape, Tape, Tensor, Var};
+use tapeloop_autograd::{Element, Module, Param, Path, Shape, Stream, Tape, Tensor, Var};
 
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, LayerConfig};
@@ -148,6 +148,55 @@ impl<T: Element> Model<T> {
         let output = output?;
         tape.constant(output.clone());
         Ok(output)
+    }
+
+    /// The model as a stream, from zero states: one step of time in, its features, and the output for it out. A
+    /// recurrent layer carries its states from sample to sample, whether it is stateful or not; where it returns no
+    /// sequences, its output is the one so far. The results are those of [`predict`](Self::predict) over the whole
+    /// sequence with `return_sequences`, bit for bit, except where a layer is unrolled: that rounds otherwise.
+    ///
+    /// The stream copies the weights. Its [`step`](Stream::step) allocates nothing, locks nothing, and makes no system call.
+    ///
+    /// ```
+    /// use tapeloop_layers::{Dense, Lstm, Sequential};
+    /// let model = Sequential::new([None, Some(1)]).add(Lstm::new(8)).add(Dense::new(1)).build::<f32>(0)?;
+    /// let mut stream = model.stream()?;
+    /// let mut buffer = [0.5, -0.25, 0.125];
+    /// for sample in &mut buffer {
+    ///     *sample = stream.step(&[*sample])[0];
+    /// }
+    /// # Ok::<(), tapeloop_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If a layer needs all of time, as one that goes backwards; or does what streams do not know, as an embedding.
+    pub fn stream(&self) -> Result<Stream<T>, Error> {
+        self.stream_on(1)
+    }
+
+    /// As [`stream`](Self::stream), each step shared with other [threads](tapeloop_autograd::StreamBuilder::threads), this
+    /// one included: for weights that are larger than a core's caches.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream), or if the system gives it no thread.
+    pub fn stream_on(&self, threads: usize) -> Result<Stream<T>, Error> {
+        let [lead @ .., features] = &self.config.input_shape().0[..] else {
+            return Err(Error::other("a stream needs features: the model takes numbers without axes"));
+        };
+        if lead.len() > 1 {
+            return Err(Error::other(
+                "a stream takes (features) at every step: the model has more axes than time and these",
+            ));
+        }
+        // A layer that cannot be streamed says so, also where their number is not known.
+        let mut builder = Stream::builder(features.unwrap_or(1)).threads(threads);
+        for Named { name, layer, .. } in &self.layers {
+            layer.stream(&mut builder).map_err(|error| error.in_layer(name))?;
+        }
+        if features.is_none() {
+            return Err(Error::other("a stream needs to know the number of features"));
+        }
+        builder.build().map_err(|error| Error::other(format!("the model cannot be streamed: {error}")))
     }
 
     /// Whether `x` has the shape the model was built for.

@@ -15,6 +15,13 @@ pub(crate) struct Slice {
     step: usize,
 }
 
+impl Slice {
+    /// `count` neighbours from `start` on.
+    pub(crate) fn part(axis: usize, start: usize, count: usize) -> Self {
+        Self { axis, start, count, step: 1 }
+    }
+}
+
 impl<T: Element> Op<T> for Slice {
     fn name(&self) -> &'static str {
         "slice"
