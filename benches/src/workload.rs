@@ -141,12 +141,9 @@ fn layers(spec: &Spec) -> Sequential {
         let (kernel_initializer, recurrent_initializer) = (within(width), within(spec.hidden));
         let return_sequences = layer < spec.layers || every_step;
         config = match spec.cell {
-            Recurrence::Gru => config.add(Gru {
-                kernel_initializer,
-                recurrent_initializer,
-                return_sequences,
-                ..Gru::new(spec.hidden)
-            }),
+            Recurrence::Gru => {
+                config.add(Gru { kernel_initializer, recurrent_initializer, return_sequences, ..Gru::new(spec.hidden) })
+            }
             _ => config.add(Lstm {
                 kernel_initializer,
                 recurrent_initializer,

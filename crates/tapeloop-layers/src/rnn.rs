@@ -4,7 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use smallvec::SmallVec;
 use tapeloop_autograd::{
-    Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Stream, StreamBuilder, Tape, Tensor, Untraceable, Var,
+    Element, Loop, Looped, Module, Param, Path, Shape, ShapeError, Stream, StreamBuilder, Tape, Tensor, Untraceable,
+    Var,
 };
 
 use crate::layer::{Axes, Layer, Pass};
@@ -293,7 +294,10 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
 
     fn stream(&self, stream: &mut StreamBuilder<T>) -> Result<(), Error> {
         if self.options.go_backwards {
-            return Err(Error::config("rnn", "it cannot be streamed: it goes backwards, from the last step to the first"));
+            return Err(Error::config(
+                "rnn",
+                "it cannot be streamed: it goes backwards, from the last step to the first",
+            ));
         }
         stream.step(&self.cell.state_shapes(), |x, state| self.step(x, state)).map_err(unstreamed)
     }

@@ -51,8 +51,16 @@ fn a_stream_is_the_sequence_whatever_the_width() {
             let base = || Sequential::new([None, Some(features)]);
             let case = format!("{units} units of {features} features");
             let head = || Dense::new(1);
-            check_both(&format!("lstm, {case}"), &base().add(Lstm::new(units).return_sequences(true)).add(head()), features);
-            check_both(&format!("gru, {case}"), &base().add(Gru::new(units).return_sequences(true)).add(head()), features);
+            check_both(
+                &format!("lstm, {case}"),
+                &base().add(Lstm::new(units).return_sequences(true)).add(head()),
+                features,
+            );
+            check_both(
+                &format!("gru, {case}"),
+                &base().add(Gru::new(units).return_sequences(true)).add(head()),
+                features,
+            );
             let before = Gru::new(units).reset_after(false).return_sequences(true);
             check_both(&format!("gru before, {case}"), &base().add(before), features);
             check_both(&format!("rnn, {case}"), &base().add(SimpleRnn::new(units).return_sequences(true)), features);
@@ -66,7 +74,10 @@ fn stacks_and_heads() {
     for (case, config) in [
         (
             "two lstms",
-            base().add(Lstm::new(12).return_sequences(true)).add(Lstm::new(20).return_sequences(true)).add(Dense::new(3)),
+            base()
+                .add(Lstm::new(12).return_sequences(true))
+                .add(Lstm::new(20).return_sequences(true))
+                .add(Dense::new(3)),
         ),
         (
             "two grus",
@@ -307,7 +318,10 @@ fn what_cannot_be_streamed_says_why() {
             smallvec![if x.value().to_vec()[0] > 0.0 { state[0] + &self.shift } else { state[0] }]
         }
     }
-    let error = Rnn::new(Looks { shift: Param::new(Tensor::ones([1])) }, RnnOptions::default()).stream().unwrap_err().to_string();
+    let error = Rnn::new(Looks { shift: Param::new(Tensor::ones([1])) }, RnnOptions::default())
+        .stream()
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("cannot be streamed") && error.contains("streams.rs"), "{error}");
 }
 

@@ -39,7 +39,9 @@ impl Call {
     /// Whether it writes something of a row of `width` elements at `loc`.
     fn writes(&self, loc: Loc, width: usize) -> bool {
         let width = if loc.single { 1 } else { width };
-        self.out.area == loc.area && self.out.offset < loc.offset + width && loc.offset < self.out.offset + self.out_width
+        self.out.area == loc.area
+            && self.out.offset < loc.offset + width
+            && loc.offset < self.out.offset + self.out_width
     }
 
     /// Whether it writes just that row.
@@ -110,9 +112,9 @@ fn chained(work: Vec<Work>, reads: &HashMap<Area, usize>) -> Vec<Work> {
         if let Work::Product { pieces, init: Some(start), n, .. } = &mut work
             && reads.get(&start.area) == Some(&1)
         {
-            let before = out.iter().position(
-                |work| matches!(work, Work::Product { out, n: width, .. } if *out == *start && width == n),
-            );
+            let before = out
+                .iter()
+                .position(|work| matches!(work, Work::Product { out, n: width, .. } if *out == *start && width == n));
             if let Some(Work::Product { pieces: mut first, init, .. }) = before.map(|before| out.remove(before)) {
                 first.append(pieces);
                 let Work::Product { shift, out, n, .. } = work else { unreachable!("it is a product") };

@@ -145,7 +145,9 @@ impl<T: Element> Model<T> {
             return Err(Error::other("a stream needs features: the model takes numbers without axes"));
         };
         if lead.len() > 1 {
-            return Err(Error::other("a stream takes (features) at every step: the model has more axes than time and these"));
+            return Err(Error::other(
+                "a stream takes (features) at every step: the model has more axes than time and these",
+            ));
         }
         // A layer that cannot be streamed says so, also where their number is not known.
         let mut builder = Stream::builder(features.unwrap_or(1)).threads(threads);
