@@ -78,24 +78,6 @@ pub struct Panel<T> {
     /// Null for nothing.
     pub(super) shift: *const T,
     pub(super) c: *mut T,
-    /// What will be read next, or null: a single vector waits for every sum, and has time to fetch it.
-    pub(super) ahead: *const T,
-}
-
-/// Cache lines that are fetched for each turn of a single vector's sum, and at most: a half of the first cache.
-const LINES: usize = 2;
-const AHEAD: usize = 256;
-
-/// Asks for a cache line.
-#[inline(always)]
-fn fetch<T>(from: *const T) {
-    // SAFETY: a hint, which any address may have.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(from.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = from;
 }
 
 /// A part of a product's depth.
@@ -222,11 +204,6 @@ where
         for piece in 0..panel.count {
             let Piece { a, k } = *panel.pieces.add(piece);
             for l in 0..k {
-                if NV == 1 && !panel.ahead.is_null() && l < AHEAD / LINES {
-                    for line in 0..LINES {
-                        fetch(panel.ahead.cast::<[u8; 64]>().wrapping_add(l * LINES + line));
-                    }
-                }
                 let x = V::splat(*a.add(l));
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = x.fma(V::load(b.add(j * V::LANES)), *sum);

@@ -318,15 +318,6 @@ impl<T: Element> Builder<T> {
         })
     }
 
-    /// Elements of all factors.
-    fn weights(&self) -> usize {
-        let of = |plan: &Plan| match plan {
-            Plan::Product { pieces, n, .. } => pieces.iter().map(|&(_, k)| k * n).sum(),
-            _ => 0,
-        };
-        self.plans.iter().map(of).sum()
-    }
-
     /// The machine, with everything in its place.
     ///
     /// # Errors
@@ -392,7 +383,6 @@ impl<T: Element> Builder<T> {
                                 init: behind(init, first).cast_const(),
                                 shift: behind(shift, first).cast_const(),
                                 c: out.wrapping_add(first),
-                                ahead: std::ptr::null(),
                             };
                             tasks[part].push(match self.kind_of(*n) {
                                 Some(kind) => Task::Panel { run: self.kinds[kind].panels[vectors - 1], columns },
@@ -409,9 +399,6 @@ impl<T: Element> Builder<T> {
                     list.pop();
                 }
             }
-        }
-        if self.weights() * size_of::<T>() > NEAR {
-            look_ahead(&mut tasks);
         }
         let idle = tasks[0][1..].iter().all(Vec::is_empty);
         if idle {
@@ -572,28 +559,6 @@ unsafe impl<T: Element> Send for Core<T> {}
 // SAFETY: as above.
 unsafe impl<T: Element> Sync for Core<T> {}
 
-/// Lets the tasks of every thread fetch what its next step begins with.
-fn look_ahead<T>(tasks: &mut [Vec<Vec<Task<T>>>; 2]) {
-    let begins = |list: &Vec<Task<T>>| {
-        list.iter().find_map(|task| match task {
-            Task::Panel { columns, .. } => Some(columns.b),
-            _ => None,
-        })
-    };
-    let first: Vec<Vec<_>> = tasks.iter().map(|lists| lists.iter().map(begins).collect()).collect();
-    for (turn, lists) in tasks.iter_mut().enumerate() {
-        for (list, &first) in lists.iter_mut().zip(&first[1 - turn]) {
-            for task in list {
-                if let (Task::Panel { columns, .. }, Some(first)) = (task, first) {
-                    columns.ahead = first;
-                }
-            }
-        }
-    }
-}
-
-/// Bytes of the first cache.
-const NEAR: usize = 1 << 15;
 /// Multiplications of a product that is worth other threads.
 const SHARED: usize = 1 << 17;
 /// Turns of waiting for others at full speed: some 100 ns.
