@@ -1,0 +1,323 @@
+//! hₜ = aₜ hₜ₋₁ + bₜ along one axis. What is not time are lanes, which run side by side; every lane is one chain of fused
+//! multiply-adds in the order of time, so that no cut of the lanes changes a bit.
+
+use super::dispatch::{Kernel, with_simd};
+use super::elementwise::{Space, Strided};
+use super::threads::Threads;
+use crate::element::Element;
+use crate::shape::{Dims, Shape};
+
+/// Lanes of a row of time that are taken together at most: of a block of that width, the state stays in the first cache.
+const WIDEST: usize = 1024;
+/// And at least, where there are enough: rows are then read and written in whole pairs of cache lines.
+const NARROWEST: usize = 32;
+/// Blocks that the lanes are cut into, if they are not too narrow then.
+const BLOCKS: usize = 16;
+/// Results below this many elements are not worth a second thread.
+const PARALLEL: usize = 1 << 15;
+/// Lanes and steps of a tile: what does not lie side by side is brought there first.
+const TILE: usize = 16;
+const DEPTH: usize = 64;
+
+/// Along which axis, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Course {
+    /// The axis of time.
+    pub(crate) axis: usize,
+    /// From the last step to the first.
+    pub(crate) reverse: bool,
+    /// With the factor of the step before: hₜ = aₜ₋₁ hₜ₋₁ + bₜ.
+    pub(crate) lagged: bool,
+    /// With complex factors conjugated.
+    pub(crate) conjugate: bool,
+}
+
+/// The places of numbers of up to two parts: factors, terms, states before the first step, results.
+const PLACES: usize = 7;
+const A: usize = 0;
+const B: usize = 2;
+const H: usize = 4;
+const OUT: usize = 6;
+
+/// `out` = h for numbers of P parts, 1 or 2 (real and imaginary), one after the other in `out`. Factors, terms and initial
+/// states are broadcast to `shape`, the initial ones along time. Without these the first step is its term.
+pub(crate) fn linear<T: Element, const P: usize>(
+    course: Course,
+    a: [Strided<'_, T>; P],
+    b: [Strided<'_, T>; P],
+    initial: Option<[Strided<'_, T>; P]>,
+    shape: &[usize],
+    out: &mut [T],
+    threads: &Threads,
+) {
+    if out.is_empty() {
+        return;
+    }
+    let (size, steps) = (out.len() / P, shape[course.axis]);
+    let dense = Shape::from(shape).dense_strides();
+    let none: Strided<'_, T> = Strided { data: &[], strides: &dense };
+    let mut inputs = [none; PLACES];
+    for part in 0..P {
+        inputs[A + part] = a[part];
+        inputs[B + part] = b[part];
+        inputs[H + part] = initial.map_or(none, |initial| initial[part]);
+    }
+    let time = inputs.map(|input| input.strides[course.axis]);
+    let mut lanes = Dims::from_slice(shape);
+    lanes[course.axis] = 1;
+    let space = Space::new(&lanes, &inputs);
+    let (n, strides) = space.inner();
+    let rows = size / (steps * n);
+    // The cut depends on sizes alone, though no bit depends on the cut.
+    let width = (n * rows).div_ceil(BLOCKS).next_multiple_of(NARROWEST).clamp(NARROWEST, WIDEST).min(n);
+    let blocks = n.div_ceil(width);
+    let group = (PARALLEL / 2).div_ceil(width * steps).min(rows);
+    let out = Shared(out.as_mut_ptr());
+    let task = |task: usize| {
+        let (group_index, block) = (task / blocks, task % blocks);
+        let first = group_index * group;
+        let lane = block * width;
+        space.rows(first, group.min(rows - first), |_, start| {
+            let start = std::array::from_fn(|k| start[k] + lane * strides[k]);
+            let lanes = width.min(n - lane);
+            let block = Block { course, steps, lanes, data: inputs.map(|x| x.data), start, strides, time, size };
+            // `out` has the strides of its shape, and blocks are different lanes: nobody else uses their places.
+            with_simd(Sweep::<T, P> { block, initial: initial.is_some(), out: out.get() });
+        });
+    };
+    let tasks = rows.div_ceil(group) * blocks;
+    if size < PARALLEL {
+        (0..tasks).for_each(task);
+    } else {
+        threads.run(tasks, &task);
+    }
+}
+
+/// The start of what tasks write to.
+struct Shared<T>(*mut T);
+// SAFETY: tasks reach disjoint parts.
+unsafe impl<T: Send> Sync for Shared<T> {}
+impl<T> Shared<T> {
+    fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+/// Some neighbouring lanes over all of time.
+#[derive(Clone, Copy)]
+struct Block<'a, T> {
+    course: Course,
+    steps: usize,
+    lanes: usize,
+    data: [&'a [T]; PLACES],
+    start: [usize; PLACES],
+    /// Distances of neighbouring lanes and steps.
+    strides: [usize; PLACES],
+    time: [usize; PLACES],
+    /// Distance of the parts of a result.
+    size: usize,
+}
+
+/// a h + b
+#[inline(always)]
+fn step<T: Element, const P: usize>(a: [T; P], h: [T; P], b: [T; P], conjugate: bool) -> [T; P] {
+    let mut next = b;
+    if P == 1 {
+        next[0] = a[0].mul_add(h[0], b[0]);
+    } else {
+        let im = if conjugate { -a[P - 1] } else { a[P - 1] };
+        next[0] = a[0].mul_add(h[0], (-im).mul_add(h[P - 1], b[0]));
+        next[P - 1] = a[0].mul_add(h[P - 1], im.mul_add(h[0], b[P - 1]));
+    }
+    next
+}
+
+impl<T: Element> Block<'_, T> {
+    /// The step that is the k-th in the order of processing.
+    #[inline(always)]
+    fn turn(&self, k: usize) -> usize {
+        if self.course.reverse { self.steps - 1 - k } else { k }
+    }
+
+    /// The step whose factors the k-th one takes. Lagged ones of the first are not asked for.
+    #[inline(always)]
+    fn factor(&self, k: usize) -> usize {
+        self.turn(if self.course.lagged { k.wrapping_sub(1) } else { k })
+    }
+
+    /// The parts of an input's element.
+    #[inline(always)]
+    fn at<const P: usize>(&self, place: usize, step: usize, lane: usize) -> [T; P] {
+        std::array::from_fn(|part| {
+            let k = place + part;
+            self.data[k][self.start[k] + step * self.time[k] + lane * self.strides[k]]
+        })
+    }
+
+    /// The parts of an input's row of neighbouring lanes; of a number for all lanes, that number.
+    #[inline(always)]
+    fn row<const P: usize, const DENSE: bool>(&self, place: usize, step: usize) -> [&[T]; P] {
+        std::array::from_fn(|part| {
+            let k = place + part;
+            let start = self.start[k] + step * self.time[k];
+            &self.data[k][start..start + if DENSE { self.lanes } else { 1 }]
+        })
+    }
+
+    /// The distance of neighbouring lanes, if it is the same in all parts.
+    fn stride<const P: usize>(&self, place: usize) -> Option<usize> {
+        let stride = self.strides[place];
+        (1..P).all(|part| self.strides[place + part] == stride).then_some(stride)
+    }
+}
+
+/// A block, and where its results go.
+///
+/// # Safety
+/// Of the one who makes it: `out` is valid at the block's places of `OUT` in every part, and nobody else uses them.
+struct Sweep<'a, T, const P: usize> {
+    block: Block<'a, T>,
+    initial: bool,
+    out: *mut T,
+}
+
+impl<T: Element, const P: usize> Kernel for Sweep<'_, T, P> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { block, .. } = &self;
+        match (block.strides[OUT], block.stride::<P>(A), block.stride::<P>(B)) {
+            _ if block.lanes < 4 => (0..block.lanes).for_each(|lane| self.chain(lane)),
+            (1, Some(1), Some(1)) => self.rows::<true, true>(),
+            (1, Some(1), Some(0)) => self.rows::<true, false>(),
+            (1, Some(0), Some(1)) => self.rows::<false, true>(),
+            (1, Some(0), Some(0)) => self.rows::<false, false>(),
+            _ => self.tiles(),
+        }
+    }
+}
+
+impl<T: Element, const P: usize> Sweep<'_, T, P> {
+    /// The first result of a lane. The state before it may lie anyhow, or not be.
+    #[inline(always)]
+    fn first(&self, lane: usize) -> [T; P] {
+        let (block, turn) = (&self.block, self.block.turn(0));
+        let b = block.at(B, turn, lane);
+        if self.initial {
+            step(block.at(A, turn, lane), block.at(H, 0, lane), b, block.course.conjugate)
+        } else {
+            b
+        }
+    }
+
+    /// The place of the k-th result.
+    #[inline(always)]
+    fn place(&self, k: usize, lane: usize, part: usize) -> *mut T {
+        let block = &self.block;
+        let place = block.start[OUT] + block.turn(k) * block.time[OUT] + lane * block.strides[OUT];
+        self.out.wrapping_add(part * block.size + place)
+    }
+
+    #[inline(always)]
+    fn write(&self, k: usize, lane: usize, h: [T; P]) {
+        for (part, &h) in h.iter().enumerate() {
+            // SAFETY: the promise of the one who made it.
+            unsafe { self.place(k, lane, part).write(h) };
+        }
+    }
+
+    /// One lane, its state in a register.
+    #[inline(always)]
+    fn chain(&self, lane: usize) {
+        let block = &self.block;
+        let mut h = self.first(lane);
+        self.write(0, lane, h);
+        for k in 1..block.steps {
+            h = step(block.at(A, block.factor(k), lane), h, block.at(B, block.turn(k), lane), block.course.conjugate);
+            self.write(k, lane, h);
+        }
+    }
+
+    /// Lanes that lie side by side: row after row, the state being the last row that was written.
+    #[inline(always)]
+    fn rows<const A_DENSE: bool, const B_DENSE: bool>(&self) {
+        let block = &self.block;
+        let n = block.lanes;
+        for lane in 0..n {
+            self.write(0, lane, self.first(lane));
+        }
+        for k in 1..block.steps {
+            let a: [&[T]; P] = block.row::<P, A_DENSE>(A, block.factor(k));
+            let b: [&[T]; P] = block.row::<P, B_DENSE>(B, block.turn(k));
+            // SAFETY: the promise of the one who made it; the row was written.
+            let h: [&[T]; P] =
+                std::array::from_fn(|part| unsafe { std::slice::from_raw_parts(self.place(k - 1, 0, part), n) });
+            // SAFETY: the same promise; another step, and each part by itself, is another place.
+            let out: [&mut [T]; P] =
+                std::array::from_fn(|part| unsafe { std::slice::from_raw_parts_mut(self.place(k, 0, part), n) });
+            for i in 0..n {
+                let next: [T; P] = step(
+                    std::array::from_fn(|part| a[part][if A_DENSE { i } else { 0 }]),
+                    std::array::from_fn(|part| h[part][i]),
+                    std::array::from_fn(|part| b[part][if B_DENSE { i } else { 0 }]),
+                    block.course.conjugate,
+                );
+                for part in 0..P {
+                    out[part][i] = next[part];
+                }
+            }
+        }
+    }
+
+    /// Lanes that do not: tiles of some steps of some lanes are brought side by side.
+    #[inline(always)]
+    fn tiles(&self) {
+        let block = &self.block;
+        let (mut a, mut b) = ([[[T::ZERO; TILE]; DEPTH]; P], [[[T::ZERO; TILE]; DEPTH]; P]);
+        for left in (0..block.lanes).step_by(TILE) {
+            let n = TILE.min(block.lanes - left);
+            let mut h = [[T::ZERO; TILE]; P];
+            for lane in 0..n {
+                let first: [T; P] = self.first(left + lane);
+                self.write(0, left + lane, first);
+                for part in 0..P {
+                    h[part][lane] = first[part];
+                }
+            }
+            for top in (1..block.steps).step_by(DEPTH) {
+                let depth = DEPTH.min(block.steps - top);
+                for lane in 0..n {
+                    for k in 0..depth {
+                        let (own_a, own_b): ([T; P], [T; P]) = (
+                            block.at(A, block.factor(top + k), left + lane),
+                            block.at(B, block.turn(top + k), left + lane),
+                        );
+                        for part in 0..P {
+                            a[part][k][lane] = own_a[part];
+                            b[part][k][lane] = own_b[part];
+                        }
+                    }
+                }
+                for k in 0..depth {
+                    for lane in 0..TILE {
+                        let next: [T; P] = step(
+                            std::array::from_fn(|part| a[part][k][lane]),
+                            std::array::from_fn(|part| h[part][lane]),
+                            std::array::from_fn(|part| b[part][k][lane]),
+                            block.course.conjugate,
+                        );
+                        for part in 0..P {
+                            h[part][lane] = next[part];
+                            b[part][k][lane] = next[part];
+                        }
+                    }
+                }
+                for lane in 0..n {
+                    for k in 0..depth {
+                        self.write(top + k, left + lane, std::array::from_fn(|part| b[part][k][lane]));
+                    }
+                }
+            }
+        }
+    }
+}
