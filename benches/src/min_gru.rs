@@ -57,6 +57,13 @@ impl MinGruNetwork {
 
     /// The output for `x`, (batch, time, features).
     pub fn forward<'t>(&self, x: Var<'t>, pass: &mut Pass) -> Var<'t> {
+        if std::env::var("SCAN").is_ok() {
+            let cell = self.rnn.cell();
+            let [k, v] = (x.matmul(&cell.kernel) + &cell.bias).gates();
+            let z = k.sigmoid();
+            let h = (z * positive(v)).linear_recurrence(1.0 - z, None, 1, false);
+            return self.dense.forward(h.mean(&[1], false), pass);
+        }
         let h = self.rnn.forward(x, pass);
         if std::env::var("EXPLAIN").is_ok() { eprintln!("{}", self.rnn.explain()); }
         self.dense.forward(h.mean(&[1], false), pass)

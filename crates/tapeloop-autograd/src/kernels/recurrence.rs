@@ -7,17 +7,14 @@ use super::threads::Threads;
 use crate::element::Element;
 use crate::shape::{Dims, Shape};
 
-/// Lanes of a row of time that are taken together at most: of a block of that width, the state stays in the first cache.
-const WIDEST: usize = 1024;
-/// And at least, where there are enough: rows are then read and written in whole pairs of cache lines.
-const NARROWEST: usize = 32;
-/// Blocks that the lanes are cut into, if they are not too narrow then.
-const BLOCKS: usize = 16;
+/// Lanes of a step that are taken together: the state of so many stays in the first cache. Steps are not cut narrower,
+/// for more threads: memory is slower by more than they are faster where it is read in short runs with gaps.
+const WIDTH: usize = 2048;
 /// Results below this many elements are not worth a second thread.
 const PARALLEL: usize = 1 << 15;
-/// Lanes and steps of a tile: what does not lie side by side is brought there first.
-const TILE: usize = 16;
-const DEPTH: usize = 64;
+/// Lanes that lie apart and run beside each other: their chains of additions hide what one takes. With more, streams that
+/// are a power of two apart would not fit into the first cache.
+const CHAINS: usize = 3;
 
 /// Along which axis, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,8 +65,10 @@ pub(crate) fn linear<T: Element, const P: usize>(
     let space = Space::new(&lanes, &inputs);
     let (n, strides) = space.inner();
     let rows = size / (steps * n);
-    // The cut depends on sizes alone, though no bit depends on the cut.
-    let width = (n * rows).div_ceil(BLOCKS).next_multiple_of(NARROWEST).clamp(NARROWEST, WIDEST).min(n);
+    let width = match strides[OUT] {
+        1 => n.div_ceil(n.div_ceil(WIDTH)).next_multiple_of(16).min(n),
+        _ => n.min(4 * CHAINS),
+    };
     let blocks = n.div_ceil(width);
     let group = (PARALLEL / 2).div_ceil(width * steps).min(rows);
     let out = Shared(out.as_mut_ptr());
@@ -148,10 +147,12 @@ impl<T: Element> Block<'_, T> {
     /// The parts of an input's element.
     #[inline(always)]
     fn at<const P: usize>(&self, place: usize, step: usize, lane: usize) -> [T; P] {
-        std::array::from_fn(|part| {
+        let mut x = [T::ZERO; P];
+        for (part, x) in x.iter_mut().enumerate() {
             let k = place + part;
-            self.data[k][self.start[k] + step * self.time[k] + lane * self.strides[k]]
-        })
+            *x = self.data[k][self.start[k] + step * self.time[k] + lane * self.strides[k]];
+        }
+        x
     }
 
     /// The parts of an input's row of neighbouring lanes; of a number for all lanes, that number.
@@ -187,12 +188,21 @@ impl<T: Element, const P: usize> Kernel for Sweep<'_, T, P> {
     fn run(self) {
         let Self { block, .. } = &self;
         match (block.strides[OUT], block.stride::<P>(A), block.stride::<P>(B)) {
-            _ if block.lanes < 4 => (0..block.lanes).for_each(|lane| self.chain(lane)),
-            (1, Some(1), Some(1)) => self.rows::<true, true>(),
-            (1, Some(1), Some(0)) => self.rows::<true, false>(),
-            (1, Some(0), Some(1)) => self.rows::<false, true>(),
-            (1, Some(0), Some(0)) => self.rows::<false, false>(),
-            _ => self.tiles(),
+            (1, Some(1), Some(1)) if block.lanes >= CHAINS => self.rows::<true, true>(),
+            (1, Some(1), Some(0)) if block.lanes >= CHAINS => self.rows::<true, false>(),
+            (1, Some(0), Some(1)) if block.lanes >= CHAINS => self.rows::<false, true>(),
+            (1, Some(0), Some(0)) if block.lanes >= CHAINS => self.rows::<false, false>(),
+            _ => {
+                let mut lane = 0;
+                while lane + CHAINS <= block.lanes {
+                    self.chains::<CHAINS>(lane);
+                    lane += CHAINS;
+                }
+                while lane < block.lanes {
+                    self.chains::<1>(lane);
+                    lane += 1;
+                }
+            }
         }
     }
 }
@@ -226,15 +236,21 @@ impl<T: Element, const P: usize> Sweep<'_, T, P> {
         }
     }
 
-    /// One lane, its state in a register.
+    /// Some lanes that lie anyhow, their states in registers.
     #[inline(always)]
-    fn chain(&self, lane: usize) {
+    fn chains<const N: usize>(&self, lane: usize) {
         let block = &self.block;
-        let mut h = self.first(lane);
-        self.write(0, lane, h);
+        let mut h = [[T::ZERO; P]; N];
+        for (i, h) in h.iter_mut().enumerate() {
+            *h = self.first(lane + i);
+            self.write(0, lane + i, *h);
+        }
         for k in 1..block.steps {
-            h = step(block.at(A, block.factor(k), lane), h, block.at(B, block.turn(k), lane), block.course.conjugate);
-            self.write(k, lane, h);
+            let (factor, turn) = (block.factor(k), block.turn(k));
+            for (i, h) in h.iter_mut().enumerate() {
+                *h = step(block.at(A, factor, lane + i), *h, block.at(B, turn, lane + i), block.course.conjugate);
+                self.write(k, lane + i, *h);
+            }
         }
     }
 
@@ -253,69 +269,24 @@ impl<T: Element, const P: usize> Sweep<'_, T, P> {
             let h: [&[T]; P] =
                 std::array::from_fn(|part| unsafe { std::slice::from_raw_parts(self.place(k - 1, 0, part), n) });
             // SAFETY: the same promise; another step, and each part by itself, is another place.
-            let out: [&mut [T]; P] =
+            let mut out: [&mut [T]; P] =
                 std::array::from_fn(|part| unsafe { std::slice::from_raw_parts_mut(self.place(k, 0, part), n) });
-            for i in 0..n {
-                let next: [T; P] = step(
-                    std::array::from_fn(|part| a[part][if A_DENSE { i } else { 0 }]),
-                    std::array::from_fn(|part| h[part][i]),
-                    std::array::from_fn(|part| b[part][if B_DENSE { i } else { 0 }]),
-                    block.course.conjugate,
-                );
-                for part in 0..P {
-                    out[part][i] = next[part];
+            // The parts by name: a loop over them inside would not become vectors.
+            if P == 1 {
+                let (a, b, h, out) = (a[0], b[0], h[0], &mut *out[0]);
+                for i in 0..n {
+                    let [next] = step([a[if A_DENSE { i } else { 0 }]], [h[i]], [b[if B_DENSE { i } else { 0 }]], false);
+                    out[i] = next;
                 }
-            }
-        }
-    }
-
-    /// Lanes that do not: tiles of some steps of some lanes are brought side by side.
-    #[inline(always)]
-    fn tiles(&self) {
-        let block = &self.block;
-        let (mut a, mut b) = ([[[T::ZERO; TILE]; DEPTH]; P], [[[T::ZERO; TILE]; DEPTH]; P]);
-        for left in (0..block.lanes).step_by(TILE) {
-            let n = TILE.min(block.lanes - left);
-            let mut h = [[T::ZERO; TILE]; P];
-            for lane in 0..n {
-                let first: [T; P] = self.first(left + lane);
-                self.write(0, left + lane, first);
-                for part in 0..P {
-                    h[part][lane] = first[part];
-                }
-            }
-            for top in (1..block.steps).step_by(DEPTH) {
-                let depth = DEPTH.min(block.steps - top);
-                for lane in 0..n {
-                    for k in 0..depth {
-                        let (own_a, own_b): ([T; P], [T; P]) = (
-                            block.at(A, block.factor(top + k), left + lane),
-                            block.at(B, block.turn(top + k), left + lane),
-                        );
-                        for part in 0..P {
-                            a[part][k][lane] = own_a[part];
-                            b[part][k][lane] = own_b[part];
-                        }
-                    }
-                }
-                for k in 0..depth {
-                    for lane in 0..TILE {
-                        let next: [T; P] = step(
-                            std::array::from_fn(|part| a[part][k][lane]),
-                            std::array::from_fn(|part| h[part][lane]),
-                            std::array::from_fn(|part| b[part][k][lane]),
-                            block.course.conjugate,
-                        );
-                        for part in 0..P {
-                            h[part][lane] = next[part];
-                            b[part][k][lane] = next[part];
-                        }
-                    }
-                }
-                for lane in 0..n {
-                    for k in 0..depth {
-                        self.write(top + k, left + lane, std::array::from_fn(|part| b[part][k][lane]));
-                    }
+            } else if let (Some((a_re, [a_im, ..])), Some((b_re, [b_im, ..])), Some((h_re, [h_im, ..])), [out_re, out_im, ..]) =
+                (a.split_first(), b.split_first(), h.split_first(), &mut out[..])
+            {
+                for i in 0..n {
+                    let (j, k) = (if A_DENSE { i } else { 0 }, if B_DENSE { i } else { 0 });
+                    let [re, im] =
+                        step([a_re[j], a_im[j]], [h_re[i], h_im[i]], [b_re[k], b_im[k]], block.course.conjugate);
+                    out_re[i] = re;
+                    out_im[i] = im;
                 }
             }
         }
