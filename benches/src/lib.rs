@@ -7,7 +7,7 @@ mod spec;
 mod timing;
 mod workload;
 
-pub use min_gru::{MinGruCell, MinGruNetwork};
+pub use min_gru::{MinGru, MinGruNetwork};
 pub use peephole::{Network, Peephole};
 pub use spec::{Kind, Recurrence, Spec};
 pub use timing::Times;

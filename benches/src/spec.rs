@@ -22,7 +22,7 @@ pub enum Recurrence {
     Gru,
     /// [`Peephole`](crate::Peephole), a user's own.
     Peephole,
-    /// [`MinGru`](crate::MinGruCell), a user's own.
+    /// [`MinGru`](crate::MinGru), a user's own.
     MinGru,
 }
 

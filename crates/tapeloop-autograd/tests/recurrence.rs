@@ -109,9 +109,8 @@ fn complex_is_its_formula() {
             let (b, a, initial) = (pair(shape), pair(&shape[shape.len() - 1..]), pair(&step));
             for reverse in [false, true] {
                 let tape = Tape::inference_with_threads(Threads::new(2));
-                let complex = |[re, im]: &[Tensor<f64>; 2]| {
-                    Complex::new(tape.constant(re.clone()), tape.constant(im.clone()))
-                };
+                let complex =
+                    |[re, im]: &[Tensor<f64>; 2]| Complex::new(tape.constant(re.clone()), tape.constant(im.clone()));
                 let (b, a, initial) = (complex(&b), complex(&a), complex(&initial));
                 let h = b.linear_recurrence(a, Some(initial), axis as isize, reverse);
                 // Step by step in the operations of `Complex`.
@@ -189,7 +188,8 @@ fn what_is_not_finite_goes_where_the_formula_takes_it() {
     let h = b.linear_recurrence(a, None, 1, false);
     same(h.value(), &[1.0, 3.0, nan, nan, nan, 1.0, inf, inf, -inf, nan]);
     // Growth overflows and stays where it is; zeros never do.
-    let grown = tape.full([2, 200], 0.0).linear_recurrence(2.0, Some(tape.constant(Tensor::from([0.0f32, 1.0]))), 1, false);
+    let grown =
+        tape.full([2, 200], 0.0).linear_recurrence(2.0, Some(tape.constant(Tensor::from([0.0f32, 1.0]))), 1, false);
     assert!(grown.value().select(0, 0).to_vec().iter().all(|&x| x == 0.0));
     assert_eq!(grown.value().at(&[1, 199]), inf);
     // The first factor's cotangent is 0. Behind it 0 · NaN and 0 · ∞ are NaN, as in the products it is made of.

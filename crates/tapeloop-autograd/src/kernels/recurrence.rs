@@ -213,11 +213,7 @@ impl<T: Element, const P: usize> Sweep<'_, T, P> {
     fn first(&self, lane: usize) -> [T; P] {
         let (block, turn) = (&self.block, self.block.turn(0));
         let b = block.at(B, turn, lane);
-        if self.initial {
-            step(block.at(A, turn, lane), block.at(H, 0, lane), b, block.course.conjugate)
-        } else {
-            b
-        }
+        if self.initial { step(block.at(A, turn, lane), block.at(H, 0, lane), b, block.course.conjugate) } else { b }
     }
 
     /// The place of the k-th result.
@@ -275,11 +271,16 @@ impl<T: Element, const P: usize> Sweep<'_, T, P> {
             if P == 1 {
                 let (a, b, h, out) = (a[0], b[0], h[0], &mut *out[0]);
                 for i in 0..n {
-                    let [next] = step([a[if A_DENSE { i } else { 0 }]], [h[i]], [b[if B_DENSE { i } else { 0 }]], false);
+                    let [next] =
+                        step([a[if A_DENSE { i } else { 0 }]], [h[i]], [b[if B_DENSE { i } else { 0 }]], false);
                     out[i] = next;
                 }
-            } else if let (Some((a_re, [a_im, ..])), Some((b_re, [b_im, ..])), Some((h_re, [h_im, ..])), [out_re, out_im, ..]) =
-                (a.split_first(), b.split_first(), h.split_first(), &mut out[..])
+            } else if let (
+                Some((a_re, [a_im, ..])),
+                Some((b_re, [b_im, ..])),
+                Some((h_re, [h_im, ..])),
+                [out_re, out_im, ..],
+            ) = (a.split_first(), b.split_first(), h.split_first(), &mut out[..])
             {
                 for i in 0..n {
                     let (j, k) = (if A_DENSE { i } else { 0 }, if B_DENSE { i } else { 0 });
