@@ -53,8 +53,19 @@ fn check<T: Element>(b: &Tensor<T>, a: &Tensor<T>, initial: Option<&Tensor<T>>, 
 fn layouts<T: Element>() {
     let mut rng = Rng::new(0);
     // Narrow and wide, a few and many, short and long; the last are cut into blocks and threads.
-    let shapes: [&[usize]; 9] =
-        [&[7], &[5, 3], &[1, 4], &[9, 17], &[3, 4, 5], &[2, 70, 33], &[150, 2, 130], &[3, 40, 1100], &[40, 3000]];
+    let shapes: [&[usize]; 11] = [
+        &[7],
+        &[5, 3],
+        &[1, 4],
+        &[9, 17],
+        &[3, 4, 5],
+        &[2, 70, 33],
+        &[150, 2, 130],
+        &[20, 300, 8],
+        &[30, 40, 50],
+        &[3, 40, 1100],
+        &[40, 3000],
+    ];
     for shape in shapes {
         let mut normal = |shape: &[usize]| Tensor::<T>::normal(shape, 0.0, 1.0, &mut rng);
         let (b, a) = (normal(shape), normal(shape));

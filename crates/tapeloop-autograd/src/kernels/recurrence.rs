@@ -1,6 +1,8 @@
 //! hₜ = aₜ hₜ₋₁ + bₜ along one axis. What is not time are lanes, which run side by side; every lane is one chain of fused
 //! multiply-adds in the order of time, so that no cut of the lanes changes a bit.
 
+use smallvec::SmallVec;
+
 use super::dispatch::{Kernel, with_simd};
 use super::elementwise::{Space, Strided};
 use super::threads::Threads;
@@ -15,6 +17,9 @@ const PARALLEL: usize = 1 << 15;
 /// Lanes that lie apart and run beside each other: their chains of additions hide what one takes. With more, streams that
 /// are a power of two apart would not fit into the first cache.
 const CHAINS: usize = 3;
+
+/// Rows of lanes that are taken together at most, where they lie between one step and the next.
+const ROWS: usize = 64;
 
 /// Along which axis, and how.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,18 +75,23 @@ pub(crate) fn linear<T: Element, const P: usize>(
         _ => n.min(4 * CHAINS),
     };
     let blocks = n.div_ceil(width);
-    let group = (PARALLEL / 2).div_ceil(width * steps).min(rows);
+    // Where more than one row lies between steps, memory is read in its order only if they go through time together.
+    let together = if time[OUT] > n { (WIDTH / width).clamp(1, ROWS) } else { 1 };
+    let group = (PARALLEL / 2).div_ceil(width * steps).next_multiple_of(together).min(rows);
     let out = Shared(out.as_mut_ptr());
     let task = |task: usize| {
-        let (group_index, block) = (task / blocks, task % blocks);
-        let first = group_index * group;
-        let lane = block * width;
-        space.rows(first, group.min(rows - first), |_, start| {
-            let start = std::array::from_fn(|k| start[k] + lane * strides[k]);
-            let lanes = width.min(n - lane);
-            let block = Block { course, steps, lanes, data: inputs.map(|x| x.data), start, strides, time, size };
-            // `out` has the strides of its shape, and blocks are different lanes: nobody else uses their places.
-            with_simd(Sweep::<T, P> { block, initial: initial.is_some(), out: out.get() });
+        let (first, lane) = (task / blocks * group, task % blocks * width);
+        let lanes = width.min(n - lane);
+        let block = Block { course, steps, lanes, data: inputs.map(|x| x.data), strides, time, size };
+        let mut starts: SmallVec<[[usize; PLACES]; ROWS]> = SmallVec::new();
+        let count = group.min(rows - first);
+        space.rows(first, count, |row, start| {
+            starts.push(std::array::from_fn(|k| start[k] + lane * strides[k]));
+            if starts.len() == together || row + 1 == count {
+                // `out` has the strides of its shape, and blocks are different lanes: nobody else uses their places.
+                with_simd(Sweep::<T, P> { block, starts: &starts, initial: initial.is_some(), out: out.get() });
+                starts.clear();
+            }
         });
     };
     let tasks = rows.div_ceil(group) * blocks;
@@ -102,14 +112,13 @@ impl<T> Shared<T> {
     }
 }
 
-/// Some neighbouring lanes over all of time.
+/// Some neighbouring lanes over all of time. Where they start is not said.
 #[derive(Clone, Copy)]
 struct Block<'a, T> {
     course: Course,
     steps: usize,
     lanes: usize,
     data: [&'a [T]; PLACES],
-    start: [usize; PLACES],
     /// Distances of neighbouring lanes and steps.
     strides: [usize; PLACES],
     time: [usize; PLACES],
@@ -146,21 +155,21 @@ impl<T: Element> Block<'_, T> {
 
     /// The parts of an input's element.
     #[inline(always)]
-    fn at<const P: usize>(&self, place: usize, step: usize, lane: usize) -> [T; P] {
+    fn at<const P: usize>(&self, start: &Start, place: usize, step: usize, lane: usize) -> [T; P] {
         let mut x = [T::ZERO; P];
         for (part, x) in x.iter_mut().enumerate() {
             let k = place + part;
-            *x = self.data[k][self.start[k] + step * self.time[k] + lane * self.strides[k]];
+            *x = self.data[k][start[k] + step * self.time[k] + lane * self.strides[k]];
         }
         x
     }
 
     /// The parts of an input's row of neighbouring lanes; of a number for all lanes, that number.
     #[inline(always)]
-    fn row<const P: usize, const DENSE: bool>(&self, place: usize, step: usize) -> [&[T]; P] {
+    fn row<const P: usize, const DENSE: bool>(&self, start: &Start, place: usize, step: usize) -> [&[T]; P] {
         std::array::from_fn(|part| {
             let k = place + part;
-            let start = self.start[k] + step * self.time[k];
+            let start = start[k] + step * self.time[k];
             &self.data[k][start..start + if DENSE { self.lanes } else { 1 }]
         })
     }
@@ -172,12 +181,16 @@ impl<T: Element> Block<'_, T> {
     }
 }
 
-/// A block, and where its results go.
+/// Where a block starts in every place.
+type Start = [usize; PLACES];
+
+/// A block at some starts, and where its results go.
 ///
 /// # Safety
-/// Of the one who makes it: `out` is valid at the block's places of `OUT` in every part, and nobody else uses them.
+/// Of the one who makes it: `out` is valid at the blocks' places of `OUT` in every part, and nobody else uses them.
 struct Sweep<'a, T, const P: usize> {
     block: Block<'a, T>,
+    starts: &'a [Start],
     initial: bool,
     out: *mut T,
 }
@@ -193,14 +206,16 @@ impl<T: Element, const P: usize> Kernel for Sweep<'_, T, P> {
             (1, Some(0), Some(1)) if block.lanes >= CHAINS => self.rows::<false, true>(),
             (1, Some(0), Some(0)) if block.lanes >= CHAINS => self.rows::<false, false>(),
             _ => {
-                let mut lane = 0;
-                while lane + CHAINS <= block.lanes {
-                    self.chains::<CHAINS>(lane);
-                    lane += CHAINS;
-                }
-                while lane < block.lanes {
-                    self.chains::<1>(lane);
-                    lane += 1;
+                for start in self.starts {
+                    let mut lane = 0;
+                    while lane + CHAINS <= block.lanes {
+                        self.chains::<CHAINS>(start, lane);
+                        lane += CHAINS;
+                    }
+                    while lane < block.lanes {
+                        self.chains::<1>(start, lane);
+                        lane += 1;
+                    }
                 }
             }
         }
@@ -210,42 +225,46 @@ impl<T: Element, const P: usize> Kernel for Sweep<'_, T, P> {
 impl<T: Element, const P: usize> Sweep<'_, T, P> {
     /// The first result of a lane. The state before it may lie anyhow, or not be.
     #[inline(always)]
-    fn first(&self, lane: usize) -> [T; P] {
+    fn first(&self, start: &Start, lane: usize) -> [T; P] {
         let (block, turn) = (&self.block, self.block.turn(0));
-        let b = block.at(B, turn, lane);
-        if self.initial { step(block.at(A, turn, lane), block.at(H, 0, lane), b, block.course.conjugate) } else { b }
+        let b = block.at(start, B, turn, lane);
+        if !self.initial {
+            return b;
+        }
+        step(block.at(start, A, turn, lane), block.at(start, H, 0, lane), b, block.course.conjugate)
     }
 
     /// The place of the k-th result.
     #[inline(always)]
-    fn place(&self, k: usize, lane: usize, part: usize) -> *mut T {
+    fn place(&self, start: &Start, k: usize, lane: usize, part: usize) -> *mut T {
         let block = &self.block;
-        let place = block.start[OUT] + block.turn(k) * block.time[OUT] + lane * block.strides[OUT];
+        let place = start[OUT] + block.turn(k) * block.time[OUT] + lane * block.strides[OUT];
         self.out.wrapping_add(part * block.size + place)
     }
 
     #[inline(always)]
-    fn write(&self, k: usize, lane: usize, h: [T; P]) {
+    fn write(&self, start: &Start, k: usize, lane: usize, h: [T; P]) {
         for (part, &h) in h.iter().enumerate() {
             // SAFETY: the promise of the one who made it.
-            unsafe { self.place(k, lane, part).write(h) };
+            unsafe { self.place(start, k, lane, part).write(h) };
         }
     }
 
     /// Some lanes that lie anyhow, their states in registers.
     #[inline(always)]
-    fn chains<const N: usize>(&self, lane: usize) {
+    fn chains<const N: usize>(&self, start: &Start, lane: usize) {
         let block = &self.block;
         let mut h = [[T::ZERO; P]; N];
         for (i, h) in h.iter_mut().enumerate() {
-            *h = self.first(lane + i);
-            self.write(0, lane + i, *h);
+            *h = self.first(start, lane + i);
+            self.write(start, 0, lane + i, *h);
         }
         for k in 1..block.steps {
             let (factor, turn) = (block.factor(k), block.turn(k));
             for (i, h) in h.iter_mut().enumerate() {
-                *h = step(block.at(A, factor, lane + i), *h, block.at(B, turn, lane + i), block.course.conjugate);
-                self.write(k, lane + i, *h);
+                let (a, b) = (block.at(start, A, factor, lane + i), block.at(start, B, turn, lane + i));
+                *h = step(a, *h, b, block.course.conjugate);
+                self.write(start, k, lane + i, *h);
             }
         }
     }
@@ -254,41 +273,46 @@ impl<T: Element, const P: usize> Sweep<'_, T, P> {
     #[inline(always)]
     fn rows<const A_DENSE: bool, const B_DENSE: bool>(&self) {
         let block = &self.block;
-        let n = block.lanes;
-        for lane in 0..n {
-            self.write(0, lane, self.first(lane));
+        for start in self.starts {
+            for lane in 0..block.lanes {
+                self.write(start, 0, lane, self.first(start, lane));
+            }
         }
         for k in 1..block.steps {
-            let a: [&[T]; P] = block.row::<P, A_DENSE>(A, block.factor(k));
-            let b: [&[T]; P] = block.row::<P, B_DENSE>(B, block.turn(k));
-            // SAFETY: the promise of the one who made it; the row was written.
-            let h: [&[T]; P] =
-                std::array::from_fn(|part| unsafe { std::slice::from_raw_parts(self.place(k - 1, 0, part), n) });
-            // SAFETY: the same promise; another step, and each part by itself, is another place.
-            let mut out: [&mut [T]; P] =
-                std::array::from_fn(|part| unsafe { std::slice::from_raw_parts_mut(self.place(k, 0, part), n) });
-            // The parts by name: a loop over them inside would not become vectors.
-            if P == 1 {
-                let (a, b, h, out) = (a[0], b[0], h[0], &mut *out[0]);
-                for i in 0..n {
-                    let [next] =
-                        step([a[if A_DENSE { i } else { 0 }]], [h[i]], [b[if B_DENSE { i } else { 0 }]], false);
-                    out[i] = next;
-                }
-            } else if let (
-                Some((a_re, [a_im, ..])),
-                Some((b_re, [b_im, ..])),
-                Some((h_re, [h_im, ..])),
-                [out_re, out_im, ..],
-            ) = (a.split_first(), b.split_first(), h.split_first(), &mut out[..])
-            {
-                for i in 0..n {
-                    let (j, k) = (if A_DENSE { i } else { 0 }, if B_DENSE { i } else { 0 });
-                    let [re, im] =
-                        step([a_re[j], a_im[j]], [h_re[i], h_im[i]], [b_re[k], b_im[k]], block.course.conjugate);
-                    out_re[i] = re;
-                    out_im[i] = im;
-                }
+            for start in self.starts {
+                self.row::<A_DENSE, B_DENSE>(start, k);
+            }
+        }
+    }
+
+    /// The k-th results of all lanes, from those before.
+    #[inline(always)]
+    fn row<const A_DENSE: bool, const B_DENSE: bool>(&self, start: &Start, k: usize) {
+        let block = &self.block;
+        let n = block.lanes;
+        let a: [&[T]; P] = block.row::<P, A_DENSE>(start, A, block.factor(k));
+        let b: [&[T]; P] = block.row::<P, B_DENSE>(start, B, block.turn(k));
+        // SAFETY: the promise of the one who made it; the row was written.
+        let h: [&[T]; P] =
+            std::array::from_fn(|part| unsafe { std::slice::from_raw_parts(self.place(start, k - 1, 0, part), n) });
+        // SAFETY: the same promise; another step, and each part by itself, is another place.
+        let mut out: [&mut [T]; P] =
+            std::array::from_fn(|part| unsafe { std::slice::from_raw_parts_mut(self.place(start, k, 0, part), n) });
+        // The parts by name: a loop over them inside would not become vectors.
+        if P == 1 {
+            let (a, b, h, out) = (a[0], b[0], h[0], &mut *out[0]);
+            for i in 0..n {
+                let [next] = step([a[if A_DENSE { i } else { 0 }]], [h[i]], [b[if B_DENSE { i } else { 0 }]], false);
+                out[i] = next;
+            }
+        } else if let ([a_re, a_im, ..], [b_re, b_im, ..], [h_re, h_im, ..], [out_re, out_im, ..]) =
+            (&a[..], &b[..], &h[..], &mut out[..])
+        {
+            for i in 0..n {
+                let (j, k) = (if A_DENSE { i } else { 0 }, if B_DENSE { i } else { 0 });
+                let [re, im] = step([a_re[j], a_im[j]], [h_re[i], h_im[i]], [b_re[k], b_im[k]], block.course.conjugate);
+                out_re[i] = re;
+                out_im[i] = im;
             }
         }
     }

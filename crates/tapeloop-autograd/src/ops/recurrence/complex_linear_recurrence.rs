@@ -47,8 +47,8 @@ impl<T: Element> Op<T> for ComplexLinearRecurrence {
         let (g, h) = (parts(back.cotangent()), parts(back.output()));
         let λ = parts(tape.apply(Self { course: course.adjoint() }, &[g[0], g[1], a[0], a[1]]));
         let initial = (back.input_count() == 6).then(|| [back.input(4), back.input(5)]);
-        for k in 0..2 {
-            back.give(k, |_| λ[k]);
+        for (k, λ) in λ.into_iter().enumerate() {
+            back.give(k, |_| λ);
         }
         // λ h*
         back.give(2, |_| course.factor_cotangent(a[0], λ, h, initial, |λ, h| λ[0] * h[0] + λ[1] * h[1]));
