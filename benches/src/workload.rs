@@ -3,7 +3,7 @@
 use tapeloop::prelude::*;
 use tapeloop::{Error, LayerConfig, Stream, Threads};
 
-use crate::{Kind, Network, Recurrence, Spec};
+use crate::{Kind, MinGruNetwork, Network, Recurrence, Spec};
 
 /// Samples of a stream between two looks at the clock: one takes less than the clock can tell.
 const CHUNK: usize = 64;
@@ -24,6 +24,7 @@ pub struct Workload {
 enum Either {
     Layers(Model),
     Own(Box<Network>),
+    MinGru(Box<MinGruNetwork>),
 }
 
 impl Either {
@@ -31,6 +32,7 @@ impl Either {
         match self {
             Self::Layers(model) => model.forward(x, pass),
             Self::Own(network) => network.forward(x.value, pass),
+            Self::MinGru(network) => network.forward(x.value, pass),
         }
     }
 
@@ -38,6 +40,7 @@ impl Either {
         match self {
             Self::Layers(model) => model,
             Self::Own(network) => &mut **network,
+            Self::MinGru(network) => &mut **network,
         }
     }
 }
@@ -60,6 +63,10 @@ impl Workload {
             Recurrence::Peephole => {
                 let network = Network::new(spec.inputs, spec.hidden, spec.outputs, &mut Rng::new(0));
                 Either::Own(Box::new(network))
+            }
+            Recurrence::MinGru => {
+                let network = MinGruNetwork::new(spec.inputs, spec.hidden, spec.outputs, &mut Rng::new(0));
+                Either::MinGru(Box::new(network))
             }
             Recurrence::Lstm | Recurrence::Gru => Either::Layers(layers(spec).build(0)?),
         };

@@ -16,7 +16,7 @@ use tapeloop_benches::{Spec, Times, Workload};
 const HELP: &str = "\
 Runs one workload and prints what a step took, as one line of JSON.
 
-  workload NAME     T1 to T7, T9 (training), I1 (streaming), I2, I3 (whole sequences)
+  workload NAME     T1 to T9 (training), I1 (streaming), I2, I3 (whole sequences)
 
   --threads N       threads to work on (default 2)
   --seconds S       how long steps are timed (default 4)

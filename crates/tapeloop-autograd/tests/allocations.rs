@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tapeloop_autograd::kernels::dispatch::{Isa, isa};
-use tapeloop_autograd::{Param, Rng, Tape, Tensor, Threads};
+use tapeloop_autograd::{Complex, Param, Rng, Tape, Tensor, Threads};
 
 struct Counting;
 
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// An LSTM by hand over 40 steps, a dense layer, a loss: forward, backward, update.
+/// Linear recurrences over the input, an LSTM by hand over 40 steps, a dense layer, a loss: forward, backward, update.
 fn main() {
     if isa() == Isa::Portable {
         // Products are then matrixmultiply's, which allocates for each.
@@ -46,16 +46,21 @@ fn main() {
         let x = normal(&[batch, time, features]);
         let target = normal(&[batch, 1]);
         let (h0, c0) = (Tensor::<f32>::zeros([batch, units]), Tensor::<f32>::zeros([batch, units]));
-        let shapes: [&[usize]; 5] = [&[features, 4 * units], &[units, 4 * units], &[4 * units], &[units, 1], &[1]];
+        let shapes: [&[usize]; 6] =
+            [&[features, 4 * units], &[units, 4 * units], &[4 * units], &[units, 1], &[1], &[features]];
         let mut params = shapes.map(|shape| Param::new(normal(shape)));
         let mut tape = Tape::with_threads(Threads::new(threads));
         let mut counts = [0; 6];
         for count in &mut counts {
             let before = ALLOCATIONS.load(Ordering::Relaxed);
             {
-                let [kernel, recurrent, bias, dense, shift] = &params;
+                let [kernel, recurrent, bias, dense, shift, decay] = &params;
                 let (loss, gradients) = tape.value_and_grad(|tape| {
                     let x = tape.constant(x.clone());
+                    let decay = tape.param(decay);
+                    let x = x.linear_recurrence(decay, None, 1, false);
+                    let (z, a, initial) = (Complex::new(x, x), Complex::new(x, decay), Complex::new(decay, decay));
+                    let x = z.linear_recurrence(a, Some(initial), 1, true).abs2();
                     let (mut h, mut c) = (tape.constant(h0.clone()), tape.constant(c0.clone()));
                     for t in 0..time {
                         let z = x.select(1, t).matmul(kernel) + h.matmul(recurrent) + bias;

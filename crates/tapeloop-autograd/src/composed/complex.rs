@@ -112,6 +112,29 @@ impl<'t, T: Element> Complex<'t, T> {
         Self { re, im }
     }
 
+    /// hₜ = aₜ ∘ hₜ₋₁ + bₜ for every step t along an axis, where b is this: [`Var::linear_recurrence`] of complex numbers,
+    /// as the linear recurrent unit has it (Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long
+    /// Sequences", arXiv:2303.06349).
+    ///
+    /// ```
+    /// # use tapeloop_autograd::{Complex, Tape, Tensor};
+    /// # let tape = Tape::new();
+    /// let number = |re: f64, im: f64| Complex::new(tape.scalar(re), tape.scalar(im));
+    /// let b = Complex::new(tape.leaf(Tensor::from([1.0, 0.0, 0.0, 1.0])), tape.scalar(0.0));
+    /// let h = b.linear_recurrence(number(0.0, 0.5), None, 0, false); // half, and a quarter turn
+    /// assert_eq!(h.re.value().to_vec(), [1.0, 0.0, -0.25, 1.0]);
+    /// assert_eq!(h.im.value().to_vec(), [0.0, 0.5, 0.0, -0.125]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis does not exist, a does not broadcast to b, or `initial` does not to a step of it.
+    #[track_caller]
+    pub fn linear_recurrence(self, a: Self, initial: Option<Self>, axis: isize, reverse: bool) -> Self {
+        let parts = |z: Self| [z.re, z.im];
+        let [re, im] = Var::complex_linear_recurrence(parts(self), parts(a), initial.map(parts), axis, reverse);
+        Self { re, im }
+    }
+
     /// The n real numbers whose [`Var::rfft`] this is.
     ///
     /// ```
@@ -218,6 +241,7 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([a: normal [2, 3], b: normal [3, 2]] => both(Complex::new(a, a.square()).matmul(Complex::new(b, -b)))),
         example!([a: normal [3, 2], b: normal [3, 2]] => both(Complex::new(a, b).ifft(0))),
         example!([a: normal [2, 7]] => both(a.rfft(1))),
+        example!([a: normal [4], b: normal [4]] => both(Complex::new(a, b).linear_recurrence(Complex::new(b, a), None, 0, true))),
         example!([a: normal [4], b: normal [4]] => Complex::new(a, b).irfft(0, 6)),
         example!([a: normal [4, 2], b: normal [4, 2]] => Complex::new(a, b).irfft(0, 7)),
         example!([a: normal [1], b: normal [1]] => Complex::new(a, b).irfft(0, 1)),

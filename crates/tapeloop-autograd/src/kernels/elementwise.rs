@@ -25,13 +25,13 @@ const BLOCK: usize = 256;
 const PARALLEL: usize = 1 << 15;
 
 /// An iteration space with neighbouring axes merged where every input allows it.
-struct Space<const N: usize> {
-    dims: SmallVec<[usize; 4]>,
+pub(super) struct Space<const N: usize> {
+    pub(super) dims: SmallVec<[usize; 4]>,
     strides: SmallVec<[[usize; N]; 4]>,
 }
 
 impl<const N: usize> Space<N> {
-    fn new<T>(shape: &[usize], inputs: &[Strided<'_, T>; N]) -> Self {
+    pub(super) fn new<T>(shape: &[usize], inputs: &[Strided<'_, T>; N]) -> Self {
         let mut space = Self { dims: SmallVec::new(), strides: SmallVec::new() };
         for (axis, &n) in shape.iter().enumerate() {
             if n == 1 {
@@ -56,13 +56,13 @@ impl<const N: usize> Space<N> {
         space
     }
 
-    fn inner(&self) -> (usize, [usize; N]) {
+    pub(super) fn inner(&self) -> (usize, [usize; N]) {
         let last = self.dims.len() - 1;
         (self.dims[last], self.strides[last])
     }
 
     /// Visits rows `first..first + count` of the space: `visit(row, where each input starts)`.
-    fn rows(&self, first: usize, count: usize, mut visit: impl FnMut(usize, [usize; N])) {
+    pub(super) fn rows(&self, first: usize, count: usize, mut visit: impl FnMut(usize, [usize; N])) {
         let outer = self.dims.len() - 1;
         let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, outer);
         let mut start = [0; N];

@@ -11,6 +11,7 @@ pub(crate) mod matrix;
 pub(crate) mod pack;
 pub(crate) mod panel;
 pub(crate) mod program;
+pub(crate) mod recurrence;
 pub(crate) mod reduce;
 pub(crate) mod rows;
 pub(crate) mod stream;

@@ -225,6 +225,10 @@ ops! {
         reduce { extreme::Extreme, logsumexp::Logsumexp, sum::Sum, sum_to::SumTo }
         /// Functions of whole rows.
         row { cumsum::Cumsum, log_softmax::LogSoftmax, softmax::Softmax }
+        /// Recurrences along an axis.
+        recurrence {
+            complex_linear_recurrence::ComplexLinearRecurrence, linear_recurrence::LinearRecurrence,
+        }
         /// Other shapes of the same elements.
         shape {
             broadcast_to::BroadcastTo, concat::Concat, diagonal::Diagonal, diagonal_place::DiagonalPlace,

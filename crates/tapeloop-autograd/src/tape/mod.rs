@@ -360,8 +360,8 @@ impl<T: Element> Tape<T> {
         let mut state = self.state.borrow_mut();
         let value = {
             let State { nodes, pool, hollow, .. } = &mut *state;
-            let values: SmallVec<[&Tensor<T>; 4]> = inputs.iter().map(|x| &nodes[x.index as usize].value).collect();
-            let shapes: SmallVec<[&Shape; 4]> = values.iter().map(|value| value.shape()).collect();
+            let values: SmallVec<[&Tensor<T>; 6]> = inputs.iter().map(|x| &nodes[x.index as usize].value).collect();
+            let shapes: SmallVec<[&Shape; 6]> = values.iter().map(|value| value.shape()).collect();
             let shape = match op.get().shape(&shapes) {
                 Ok(shape) => shape,
                 // A line inside the library says little.
@@ -386,7 +386,8 @@ impl<T: Element> Tape<T> {
         if !state.recording {
             return self.append(&mut state, None, SmallVec::new(), value, false, at);
         }
-        let indices: SmallVec<[u32; 4]> = inputs.iter().map(|x| x.index).collect();
+        let mut indices = if inputs.len() > 4 { state.long_lists.pop().unwrap_or_default() } else { SmallVec::new() };
+        indices.extend(inputs.iter().map(|x| x.index));
         let needs_grad = op.differentiable() && indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         self.append(&mut state, Some(op), indices, value, needs_grad, at)
     }
