@@ -39,35 +39,29 @@ const LANES: usize = if cfg!(target_feature = "avx512f") {
     4
 };
 
-/// Sums that do not wait for each other: enough for the latency of two units of four cycles, few enough for registers.
-const CHAINS: usize = 12;
+/// Numbers that do not wait for each other, one loop over them: it becomes twelve vectors in registers. That is enough
+/// for the latency of two units of four cycles.
+const NUMBERS: usize = 12 * LANES;
 
 /// Steps of a burst, each a multiply-add of every number.
 const STEPS: usize = 200_000;
 
-/// A burst: x ← x a + b of `CHAINS` vectors, `STEPS` times.
+/// A burst: x ← x a + b of all numbers, `STEPS` times.
 #[inline(never)]
 fn burst(a: f32, b: f32) -> f32 {
-    let mut x = [[0.5f32; LANES]; CHAINS];
+    let mut all = [0.5f32; NUMBERS];
     for _ in 0..STEPS {
-        for vector in &mut x {
-            for number in vector {
-                *number = fused(*number, a, b);
-            }
+        for x in &mut all {
+            // Where there is no such instruction, `mul_add` would be a function of the system's library.
+            *x = if cfg!(any(target_feature = "fma", target_feature = "neon")) { x.mul_add(a, b) } else { *x * a + b };
         }
     }
-    x.iter().flatten().sum()
-}
-
-/// Where there is no such instruction, `mul_add` would be a function of the system's library.
-#[inline(always)]
-fn fused(x: f32, a: f32, b: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_feature = "neon")) { x.mul_add(a, b) } else { x * a + b }
+    all.iter().sum()
 }
 
 /// 10⁹ operations a second of every burst of a thread.
 fn rates(barrier: &Barrier, span: Duration) -> Vec<f64> {
-    let work = (2 * LANES * CHAINS * STEPS) as f64;
+    let work = (2 * NUMBERS * STEPS) as f64;
     barrier.wait();
     let (start, mut rates) = (Instant::now(), Vec::new());
     while rates.len() < 5 || start.elapsed() < span {

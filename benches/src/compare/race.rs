@@ -182,9 +182,11 @@ fn memory(child: &Child) -> Option<f64> {
     Some(kilobytes / 1024.0)
 }
 
-/// The last line of what went wrong, without paths, and not too long.
+/// The line that says what went wrong, without paths, and not too long: the last that names an error, else the last.
 fn reason(errors: &str) -> Option<String> {
-    let line = errors.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("note: "))?;
+    let lines = || errors.lines().rev().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note: "));
+    let names_one = |line: &&str| line.split_once(':').is_some_and(|(head, _)| head.ends_with("Error"));
+    let line = lines().find(names_one).or_else(|| lines().next())?;
     let words: Vec<&str> = line.trim_start_matches("error: ").split_whitespace().map(name).collect();
     let short: String = words.join(" ").chars().take(120).collect();
     Some(short)
@@ -289,6 +291,8 @@ mod tests {
         let fails = |script| shell("p", None, script).run(&course(1)).unwrap_err();
         assert_eq!(fails("echo 'error: T8 is not possible' >&2; exit 2"), "T8 is not possible");
         assert_eq!(fails("echo 'No module named /a/b/c.py' >&2; echo >&2; exit 1"), "No module named c.py");
+        let advice = "echo 'a.b.SomeError: it broke' >&2; echo 'Set MORE=1 for more' >&2; exit 1";
+        assert_eq!(fails(advice), "a.b.SomeError: it broke");
         assert!(fails("exit 3").contains('3'));
         assert!(fails("echo hello").contains("not a result"));
         assert!(fails(&LINE.replace("$0", "T2")).contains("it ran T2"));

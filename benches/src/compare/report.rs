@@ -188,14 +188,16 @@ impl Page<'_> {
         let (upper, width) =
             (kind.to_uppercase(), |row: &Row| row.workload.rsplit('-').next().unwrap_or("").to_string());
         let _ = writeln!(self.text, "### {upper}(H) → Dense(1), {}: nanoseconds a sample\n", on(threads));
-        self.text += &table("H", &rows, width, |ms| nanoseconds(ms));
+        self.text += &table("H", &rows, width, nanoseconds);
         let peers = columns(rows.iter().flat_map(|row| &row.entries).map(|entry| &*entry.peer));
         let series = |peer: &str| {
             let point = |row: &&Row| Some((width(row).parse().ok()?, row.best(peer)?.ms()? * 1e6));
             Series { name: name(peer).to_string(), points: rows.iter().filter_map(point).collect() }
         };
-        let all: Vec<Series> = peers.into_iter().map(series).filter(|series| !series.points.is_empty()).collect();
-        if !all.is_empty() {
+        // Ours stays, as the first is drawn boldly.
+        let shown = |series: &Series| !series.points.is_empty() || series.name == name(OURS);
+        let all: Vec<Series> = peers.into_iter().map(series).filter(shown).collect();
+        if all.iter().any(|series| !series.points.is_empty()) {
             let title = format!("Streaming {upper}(H) → Dense(1), batch 1, {}", on(threads));
             let svg = curves(&title, "nanoseconds a sample; lower is better", "H, units of the layer", &all);
             self.chart(format!("streaming-{kind}-{threads}.svg"), &title, svg);
