@@ -58,6 +58,9 @@ struct Options {
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Workloads and variants that a runner has, or why it does not say.
+type List = Result<Vec<(String, String)>, String>;
+
 fn options() -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
     let names = || PYTHON.iter().map(|(peer, _)| *peer).chain(RUST);
@@ -196,7 +199,7 @@ fn measure(
     }
     build(root, target, &["build", "--bin", "workload"], &[])?;
     let ours = Runner { peer: "tapeloop".into(), program: here.join("workload"), arguments: Vec::new() };
-    let peers: Vec<(Runner, Result<Vec<(String, String)>, String>)> = runners(options, root, target)
+    let peers: Vec<(Runner, List)> = runners(options, root, target)
         .into_iter()
         .map(|runner| {
             let list = runner.list();
