@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
-//! What the benches measure: the workloads, built once for all of them, and the clock of the runner.
+//! What the benches measure: the workloads, built once for all of them, and the clock of the runner; and how they are
+//! compared with other libraries.
 
+pub mod compare;
 mod min_gru;
 mod peephole;
 mod spec;
