@@ -95,9 +95,7 @@ fn run_lstm<M: Matrix>(weights: &[M], xs: &[M], zeros: &M, masks: Option<&[M]>) 
         let z = x.product(&weights[0]).plus(&h.product(&weights[1])).plus(&weights[2]);
         let (new_h, new_c) = lstm(&z, &c);
         (h, c) = match masks {
-            Some(masks) => {
-                (h.plus(&new_h.minus(&h).times(&masks[t])), c.plus(&new_c.minus(&c).times(&masks[t])))
-            }
+            Some(masks) => (h.plus(&new_h.minus(&h).times(&masks[t])), c.plus(&new_c.minus(&c).times(&masks[t]))),
             None => (new_h, new_c),
         };
         all.push(h.clone());

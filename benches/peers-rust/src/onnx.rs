@@ -53,9 +53,8 @@ fn floats(name: &str, dims: &[usize], data: &[f32]) -> Message {
 
 /// ValueInfoProto: name 1, type 2; its tensor type 1: element type 1, shape 2; a dimension 1: value 1.
 fn value(name: &str, dims: &[usize]) -> Message {
-    let shape = dims.iter().fold(Message::default(), |shape, &dim| {
-        shape.message(1, Message::default().number(1, dim as u64))
-    });
+    let shape =
+        dims.iter().fold(Message::default(), |shape, &dim| shape.message(1, Message::default().number(1, dim as u64)));
     let tensor = Message::default().number(1, FLOAT).message(2, shape);
     Message::default().text(1, name).message(2, Message::default().message(1, tensor))
 }

@@ -211,7 +211,8 @@ fn training(job: &Job) -> Outcome<()> {
     let own = job.variant == "loop";
     let net = Net::new(work, own)?;
     let zeros = Tensor::zeros((batch, work.hidden), DType::F32, CPU)?;
-    let ids = (work.vocabulary > 0).then(|| (classes(100, batch * time, work.vocabulary), classes(102, batch * time, 96)));
+    let ids =
+        (work.vocabulary > 0).then(|| (classes(100, batch * time, work.vocabulary), classes(102, batch * time, 96)));
     let x = match &ids {
         Some((ids, _)) => Tensor::from_slice(ids, (batch, time), CPU)?,
         None => Tensor::from_vec(normal(100, batch * time * work.inputs), (batch, time, work.inputs), CPU)?,
@@ -232,7 +233,10 @@ fn training(job: &Job) -> Outcome<()> {
         let loss = if let Some(table) = embedding.as_ref().filter(|_| ids.is_some()) {
             let (inputs, embedded) = if own {
                 let all = steps(&x)?;
-                (all.iter().map(|ids| table.index_select(&ids.0, 0).map(Two)).collect::<Result<Vec<_>>>()?, zeros.clone())
+                (
+                    all.iter().map(|ids| table.index_select(&ids.0, 0).map(Two)).collect::<Result<Vec<_>>>()?,
+                    zeros.clone(),
+                )
             } else {
                 let rows = table.index_select(&x.flatten_all()?, 0)?;
                 (Vec::new(), rows.reshape((batch, time, work.inputs))?)
@@ -284,7 +288,9 @@ fn stream(job: &Job, net: &Net) -> Outcome<()> {
                     let state = lstm.step(&x.0, &candle_nn::rnn::LSTMState::new(h.0.clone(), c.0.clone()))?;
                     (h, c) = (Two(state.h.detach()), Two(state.c.detach()));
                 }
-                Some(Layer::Gru(gru)) => h = Two(gru.step(&x.0, &candle_nn::rnn::GRUState { h: h.0.clone() })?.h.detach()),
+                Some(Layer::Gru(gru)) => {
+                    h = Two(gru.step(&x.0, &candle_nn::rnn::GRUState { h: h.0.clone() })?.h.detach())
+                }
                 None if work.cell == Cell::Gru => {
                     let (inner, outer) = (constants[2].row(0, 1), constants[2].row(1, 1));
                     let x = x.product(&constants[0]).plus(&inner);
