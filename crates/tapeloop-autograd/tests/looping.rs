@@ -405,6 +405,32 @@ fn a_stream_of_several_steps() {
     assert_eq!(format!("{stream:?}"), "Stream(1 -> 2, 1 states)");
 }
 
+/// One value after the other, and a tree that needs many at once.
+#[test]
+fn a_stream_of_many_operations() {
+    fn chain<'t>(x: Var<'t, f32>) -> Var<'t, f32> {
+        (0..150).fold(x, |y, k| (y * 1.25 + x).sin() - 0.001 * f64::from(k))
+    }
+    fn tree<'t>(x: Var<'t, f32>, depth: usize) -> Var<'t, f32> {
+        match depth {
+            0 => x,
+            _ => tree((x + depth as f64).tanh(), depth - 1) * tree((x - 0.5).sigmoid(), depth - 1),
+        }
+    }
+    for width in [1, 5, 40] {
+        let mut builder = Stream::builder(width);
+        builder.map(|x| chain(x) + tree(x, 6)).unwrap();
+        let mut stream = builder.build().unwrap();
+        let x = Tensor::normal([3, width], 0.0, 1.0, &mut Rng::new(1));
+        let tape = Tape::inference();
+        let x_on_tape = tape.constant(x.clone());
+        let y = (chain(x_on_tape) + tree(x_on_tape, 6)).value().to_vec();
+        for (x, y) in x.to_vec().chunks(width).zip(y.chunks(width)) {
+            assert_eq!(stream.step(x), y);
+        }
+    }
+}
+
 #[test]
 fn threads_change_no_bit() {
     let mut rng = Rng::new(1);

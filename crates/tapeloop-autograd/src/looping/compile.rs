@@ -268,11 +268,16 @@ impl<T: Element> Compiling<T> {
             }
             left.retain(|id| !members.contains(id));
             let members: Vec<&Call> = members.iter().map(|&id| &calls[id]).collect();
-            let program = Segment::new(&members, &self.reads, &self.builder).program();
-            self.builder.lanes(*width, program);
+            for program in Segment::new(&members, &self.reads, &self.builder).programs() {
+                self.builder.lanes(*width, program);
+            }
         }
     }
 }
+
+/// Instructions, about, after which a program ends with the next root. Each goes on to the next one by a call that is
+/// its last act: without optimisation the stack grows.
+const LONGEST: usize = 32;
 
 /// Where an input of a member comes from.
 #[derive(Clone, Copy)]
@@ -312,9 +317,9 @@ impl<'a> Segment<'a> {
         };
         let root = members.iter().enumerate().map(root).collect();
         let mut segment = Self { members, inputs, root };
-        // What would need too many values at once is written, and read again.
+        // What would need too many values at once, or calls in a row, is written, and read again.
         for member in 0..members.len() {
-            while segment.slots(member) > SLOTS {
+            while segment.slots(member) > SLOTS || segment.size(member) > LONGEST {
                 let inner = segment.inputs[member].iter().filter_map(|input| match *input {
                     Input::Member(inner) if !segment.root[inner] => Some(inner),
                     _ => None,
@@ -338,7 +343,18 @@ impl<'a> Segment<'a> {
         inputs.iter().map(of).max().map_or(1, |largest| largest + inputs.len() - 1)
     }
 
-    fn program(&self) -> Vec<Do> {
+    /// Calls that leave a member's value on the stack.
+    fn size(&self, member: usize) -> usize {
+        let of = |input: &Input| match *input {
+            Input::Member(inner) if !self.root[inner] => self.size(inner),
+            _ => 0,
+        };
+        1 + self.inputs[member].iter().map(of).sum::<usize>()
+    }
+
+    /// The roots, one after the other.
+    fn programs(&self) -> Vec<Vec<Do>> {
+        let mut programs = Vec::new();
         let mut program = Vec::new();
         let roots: Vec<usize> = (0..self.members.len()).filter(|&member| self.root[member]).collect();
         let mut top = None;
@@ -346,11 +362,18 @@ impl<'a> Segment<'a> {
             self.compute(root, &mut top, &mut program);
             let out = self.members[root].out;
             // What the next root begins with stays.
-            let stays = roots.get(k + 1).is_some_and(|&next| self.begins_with(next, root));
+            let ends = program.len() >= LONGEST;
+            let stays = !ends && roots.get(k + 1).is_some_and(|&next| self.begins_with(next, root));
             program.push(if stays { Do::Keep(out) } else { Do::Store(out) });
             top = stays.then_some(root);
+            if ends {
+                programs.push(std::mem::take(&mut program));
+            }
         }
-        program
+        if !program.is_empty() {
+            programs.push(program);
+        }
+        programs
     }
 
     /// Whether the first value that `member` needs, in one order or the other, is that of `root`.
