@@ -59,6 +59,9 @@ pub(crate) struct InChunks<'t, T: Element> {
     pub(crate) sums: SmallVec<[Var<'t, T>; 16]>,
 }
 
+/// What is done with the outputs of some steps.
+pub(crate) type Each<'a, T> = dyn for<'s> FnMut(&'s Tape<T>, &[Var<'s, T>]) + 'a;
+
 type Values<'t, T> = SmallVec<[Option<Lifted<'t, T>>; 128]>;
 
 impl<T: Element> Plan<T> {
@@ -198,7 +201,7 @@ impl<T: Element> Plan<T> {
         initial: &[Var<'t, T>],
         leaf: &mut dyn FnMut(&Source<T>) -> Var<'t, T>,
         whole: &[bool],
-        each: &mut dyn for<'s> FnMut(&'s Tape<T>, &[Var<'s, T>]),
+        each: &mut Each<'_, T>,
     ) -> InChunks<'t, T> {
         let nodes = &self.step.nodes;
         let values = self.before(tape, leaf);

@@ -371,7 +371,7 @@ impl<T: Element> Rolled<T> {
         let passing = passing.chain(self.before.iter().copied()).chain(self.after.iter().copied());
         let elements: usize = passing.map(|id| self.step.nodes[id].shape.size()).sum();
         let rows = self.step.nodes.iter().find_map(|node| node.shape.first().copied()).unwrap_or(1).max(1);
-        if elements == 0 { time } else { (CHUNK / elements).max(ROWS.div_ceil(rows)).min(time) }
+        CHUNK.checked_div(elements).map_or(time, |steps| steps.max(ROWS.div_ceil(rows)).min(time))
     }
 
     /// The fixed factors of products outside the body, packed; by the product's place.

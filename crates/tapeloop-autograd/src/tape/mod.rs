@@ -87,6 +87,24 @@ struct State<T: Element> {
     hollow: Option<Arc<Buffer<T>>>,
 }
 
+impl<T: Element> State<T> {
+    /// The places of a node's inputs, in the memory of an earlier list if they are many.
+    fn list(&mut self, inputs: &[Var<'_, T>]) -> SmallVec<[u32; 4]> {
+        let mut list = SmallVec::new();
+        if inputs.len() > list.inline_size() {
+            // The shortest that is long enough: a longer one will be asked for, too.
+            let lists = self.long_lists.iter().enumerate();
+            let fitting = lists.filter(|(_, list)| list.capacity() >= inputs.len());
+            list = match fitting.min_by_key(|(_, list)| list.capacity()).map(|(place, _)| place) {
+                Some(place) => self.long_lists.swap_remove(place),
+                None => SmallVec::with_capacity(inputs.len()),
+            };
+        }
+        list.extend(inputs.iter().map(|x| x.index));
+        list
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Site {
     op: &'static str,
@@ -386,8 +404,7 @@ impl<T: Element> Tape<T> {
         if !state.recording {
             return self.append(&mut state, None, SmallVec::new(), value, false, at);
         }
-        let mut indices = if inputs.len() > 4 { state.long_lists.pop().unwrap_or_default() } else { SmallVec::new() };
-        indices.extend(inputs.iter().map(|x| x.index));
+        let indices = state.list(inputs);
         let needs_grad = op.differentiable() && indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         self.append(&mut state, Some(op), indices, value, needs_grad, at)
     }
@@ -405,8 +422,7 @@ impl<T: Element> Tape<T> {
         if !state.recording {
             return results.into_iter().map(|x| self.append(&mut state, None, SmallVec::new(), x, false, at)).collect();
         }
-        let mut indices = if inputs.len() > 4 { state.long_lists.pop().unwrap_or_default() } else { SmallVec::new() };
-        indices.extend(inputs.iter().map(|x| x.index));
+        let indices = state.list(inputs);
         let needs_grad = indices.iter().any(|&i| state.nodes[i as usize].needs_grad);
         let nothing = state.pool.take(&Shape::from([0]));
         let of = self.append(&mut state, Some(several), indices, nothing, needs_grad, at).index;
