@@ -13,13 +13,15 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use tapeloop_benches::compare::{
-    Contestant, Course, Document, Entry, Machine, Peak, Peaks, Record, Results, Runner, document, replace,
+    ABLATED, ABLATION, Contestant, Course, Document, Entry, Machine, Peak, Peaks, Record, Results, Runner, ablated,
+    document, replace,
 };
 
 const HELP: &str = "\
 Runs our workloads and those of other libraries in turns, and writes a page with tables and charts.
 
-  compare [WORKLOAD…]    T1 to T9, I1 (all of it), I1-lstm, I1-gru, I1-lstm-128, I2, I3, peak; all without one
+  compare [WORKLOAD…]    T1 to T9, I1 (all of it), I1-lstm, I1-gru, I1-lstm-128, I2, I3, peak, parts (our engine without
+                         each of its parts); all without one
 
   --threads LIST         threads of everybody (default 1,2)
   --seconds S            how long steps are timed in a round (default 2)
@@ -39,6 +41,7 @@ const PYTHON: [(&str, &str); 4] =
 const RUST: [&str; 3] = ["candle", "burn", "rten"];
 const WIDTHS: [usize; 8] = [8, 16, 32, 64, 128, 256, 512, 1024];
 const PEAK: &str = "peak";
+const PARTS: &str = "parts";
 
 struct Options {
     workloads: Vec<String>,
@@ -121,7 +124,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         }
     }
     if options.workloads.is_empty() {
-        for name in ["T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "I1", "I2", "I3", PEAK] {
+        for name in ["T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "I1", "I2", "I3", PEAK, PARTS] {
             options.workloads.extend(workloads(name)?);
         }
     }
@@ -134,7 +137,7 @@ fn workloads(name: &str) -> Result<Vec<String>, lexopt::Error> {
         "I1" => &["lstm", "gru"],
         "I1-lstm" => &["lstm"],
         "I1-gru" => &["gru"],
-        "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "I2" | "I3" | PEAK => {
+        "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "I2" | "I3" | PEAK | PARTS => {
             return Ok(vec![name.into()]);
         }
         _ => {
@@ -198,7 +201,7 @@ fn measure(
         return Err(format!("{file} has results of another machine ({other:?}): --results another file").into());
     }
     build(root, target, &["build", "--bin", "workload"], &[])?;
-    let ours = Runner { peer: "tapeloop".into(), program: here.join("workload"), arguments: Vec::new() };
+    let ours = Runner { peer: "tapeloop".into(), program: here.join("workload"), arguments: Vec::new(), without: None };
     let peers: Vec<(Runner, List)> = runners(options, root, target)
         .into_iter()
         .map(|runner| {
@@ -212,7 +215,7 @@ fn measure(
         }
     }
     let places: Vec<(&String, usize)> = {
-        let timed = options.workloads.iter().filter(|workload| *workload != PEAK);
+        let timed = options.workloads.iter().filter(|workload| ![PEAK, PARTS].contains(&&***workload));
         timed.flat_map(|workload| options.threads.iter().map(move |&threads| (workload, threads))).collect()
     };
     for (place, &(workload, threads)) in places.iter().enumerate() {
@@ -256,6 +259,33 @@ fn measure(
         // After every row: what is stopped has lost no more than one.
         results.write(file)?;
     }
+    if options.workloads.iter().any(|workload| workload == PARTS) {
+        for (workload, &threads) in ABLATED.iter().flat_map(|name| options.threads.iter().map(move |n| (name, n))) {
+            let without = |&(part, _): &(&'static str, _)| Some(part).filter(|part| !part.is_empty());
+            let contestants: Vec<Contestant> = ABLATION
+                .iter()
+                .map(|part| Contestant { runner: Runner { without: without(part), ..ours.clone() }, variant: None })
+                .collect();
+            let course = Course {
+                workload: (*workload).into(),
+                threads,
+                seconds: options.seconds,
+                rounds: options.rounds,
+                all_rounds: true,
+                limit: options.limit,
+                machine: machine.clone(),
+                commit: commit.clone(),
+                command: command(options),
+            };
+            let mut row = course.race(&contestants, |round, entry| {
+                eprintln!("{PARTS}, {workload}, {threads} threads, round {}: {:?} ms", round + 1, entry.medians);
+            });
+            row.workload = ablated(workload);
+            row.entries.iter_mut().zip(ABLATION).for_each(|(entry, (part, _))| entry.variant = part.into());
+            results.put(Record::Row(row));
+            results.write(file)?;
+        }
+    }
     if options.workloads.iter().any(|workload| workload == PEAK) {
         build(root, target, &["rustc", "--bin", "peak"], &["--", "-C", "target-cpu=native"])?;
         let mut peaks = Vec::new();
@@ -290,8 +320,14 @@ fn runners(options: &Options, root: &Path, target: &Path) -> Vec<Runner> {
             peer: peer.clone(),
             program: python.clone(),
             arguments: vec![root.join("benches/peers").join(script).into()],
+            without: None,
         },
-        None => Runner { peer: peer.clone(), program: folder.join(format!("peer-{peer}")), arguments: Vec::new() },
+        None => Runner {
+            peer: peer.clone(),
+            program: folder.join(format!("peer-{peer}")),
+            arguments: Vec::new(),
+            without: None,
+        },
     };
     options.peers.iter().map(runner).collect()
 }

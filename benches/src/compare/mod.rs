@@ -15,5 +15,5 @@ pub use flops::products;
 pub use line::{Line, Peak, median};
 pub use machine::Machine;
 pub use race::{Contestant, Course, Runner};
-pub use report::{Document, document};
+pub use report::{ABLATED, ABLATION, Document, ablated, document};
 pub use results::{Entry, Peaks, Record, Results, Row};

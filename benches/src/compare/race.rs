@@ -23,6 +23,8 @@ pub struct Runner {
     pub program: PathBuf,
     /// What comes before the workload: a script.
     pub arguments: Vec<OsString>,
+    /// A part of the engine that is left out, where that is ours.
+    pub without: Option<&'static str>,
 }
 
 /// One way of a library that can run a workload.
@@ -85,6 +87,9 @@ impl Runner {
         command.args(["--threads", &threads, "--seconds", &course.seconds.to_string()]);
         if let Some(variant) = variant {
             command.args(["--variant", variant]);
+        }
+        if let Some(part) = self.without {
+            command.env("TAPELOOP_WITHOUT", part);
         }
         for pool in ["OMP", "MKL", "OPENBLAS", "RAYON", "RTEN"] {
             command.env(format!("{pool}_NUM_THREADS"), &threads);
@@ -269,8 +274,12 @@ mod tests {
 
     /// A runner that is a line of shell; it sees the workload as `$0` and what follows as `$1`, `$2`, …
     fn shell(peer: &str, variant: Option<&str>, script: &str) -> Contestant {
-        let runner =
-            Runner { peer: peer.into(), program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] };
+        let runner = Runner {
+            peer: peer.into(),
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            without: None,
+        };
         Contestant { runner, variant: variant.map(Into::into) }
     }
 

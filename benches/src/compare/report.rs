@@ -48,6 +48,24 @@ const WORKLOADS: [(&str, &str); 11] = [
     ("I3", "batch 32, (100, 64) → LSTM(512), every step"),
 ];
 
+/// The engine's parts by the names under which they can be left out, and what is done without them. The first is all of it.
+pub const ABLATION: [(&str, &str); 6] = [
+    ("", "all parts"),
+    ("hoisting", "no hoisting: products that need no state are computed step by step"),
+    ("fusion", "no fusion: every elementwise operation goes over all rows before the next one"),
+    ("deferring", "no deferred weight gradients: they are added up after every step"),
+    ("packing", "no packing once: weights are packed for every step"),
+    ("splitting", "no splitting of rows: the body runs on one thread"),
+];
+
+/// The workloads that are run without parts of the engine.
+pub const ABLATED: [&str; 3] = ["T1", "T3", "T6"];
+
+/// The name of their rows.
+pub fn ablated(workload: &str) -> String {
+    format!("{workload} without parts")
+}
+
 const WIDTHS: [usize; 8] = [8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// The page of all results, its pictures in `folder` beside it.
@@ -109,8 +127,7 @@ pub fn document(results: &Results, folder: &str) -> Result<Document, String> {
     page.peak();
     page.memory();
     page.line("## What each part of the engine gives\n");
-    page.line("<!-- ablation -->\n");
-    page.line("Not measured: the engine's parts cannot be switched off one by one yet.\n");
+    page.ablation(&threads);
     page.failures();
     page.origin();
     let Page { text, charts, .. } = page;
@@ -238,6 +255,39 @@ impl Page<'_> {
             );
         }
         self.line("");
+    }
+
+    /// The table of the engine without each of its parts.
+    fn ablation(&mut self, threads: &[usize]) {
+        self.line(
+            "`TAPELOOP_WITHOUT=hoisting` in the environment, or another name, leaves a part out. Milliseconds a step, and in \
+             brackets how many times as long as with all parts.\n",
+        );
+        for &threads in threads {
+            let find = |name: &&str| self.results.row(&ablated(name), threads);
+            let rows: Vec<&Row> = ABLATED.iter().filter_map(find).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let names: Vec<&str> = rows.iter().map(|row| row.workload.split(' ').next().unwrap_or_default()).collect();
+            let mut text = format!(
+                "### {}\n\n| | {} |\n| --- |{}\n",
+                on(threads),
+                names.join(" | "),
+                " ---: |".repeat(rows.len())
+            );
+            for (part, words) in ABLATION {
+                let of = |row: &&Row, part: &str| row.entries.iter().find(|entry| entry.variant == part)?.ms();
+                let cells = rows.iter().map(|row| match (of(row, part), of(row, "")) {
+                    (Some(ms), Some(all)) if !part.is_empty() => format!("{} ({:.2})", short(ms), ms / all),
+                    (Some(ms), _) => short(ms),
+                    _ => "–".into(),
+                });
+                let _ = writeln!(text, "| {words} | {} |", cells.collect::<Vec<_>>().join(" | "));
+            }
+            self.text += &text;
+            self.text.push('\n');
+        }
     }
 
     /// The most memory of T6.

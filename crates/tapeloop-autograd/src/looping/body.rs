@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::lower::{At, Lowered, lower};
 use super::step::Step;
 use super::trace::Untraceable;
+use super::without::{self, without};
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::Mat;
@@ -92,7 +93,8 @@ impl<T: Element> Body<T> {
     ) -> Memory<T> {
         let Lowered { program, factors, states, outputs, own, sums, scratch, work, .. } = &self.lowered;
         // Elementwise work counts as well as products.
-        let parts = if (work + 64) * chunk * batch < PARALLEL { 1 } else { threads.count().min(batch) };
+        let alone = (work + 64) * chunk * batch < PARALLEL || without(without::Part::Splitting);
+        let parts = if alone { 1 } else { threads.count().min(batch) };
         let mut copies = SmallVec::new();
         let fixed: SmallVec<[Tensor<T>; 16]> = fixed
             .iter()
@@ -102,17 +104,9 @@ impl<T: Element> Body<T> {
                 false => readable(x, pool, threads, &mut |copy| copies.push(copy)),
             })
             .collect();
-        let packed = factors
-            .iter()
-            .zip(&program.factors)
-            .map(|(&k, panels)| {
-                let x = &fixed[k];
-                let mut packed = pool.take(&Shape::from([panels.len()]));
-                let matrix = Mat { data: x.storage(), row_stride: x.strides()[0], col_stride: x.strides()[1] };
-                panels.pack(matrix, packed.as_mut_slice(), threads);
-                packed
-            })
-            .collect();
+        let mut packed: SmallVec<[Tensor<T>; 4]> =
+            program.factors.iter().map(|panels| pool.take(&Shape::from([panels.len()]))).collect();
+        self.pack(&fixed, &mut packed, threads);
         let mut state: SmallVec<[Tensor<T>; 4]> = SmallVec::new();
         for (&(slots, width), initial) in states.iter().zip(initial) {
             let count = if slots == Slots::States { time + 1 } else { 2 };
@@ -140,6 +134,16 @@ impl<T: Element> Body<T> {
         Memory { time, batch, packed, fixed, copies, states: state, own, sums, group, scratch, registers, parts }
     }
 
+    /// Packs the recurrent weights.
+    fn pack(&self, fixed: &[Tensor<T>], packed: &mut [Tensor<T>], threads: &Threads) {
+        let Lowered { program, factors, .. } = &self.lowered;
+        for ((&k, panels), packed) in factors.iter().zip(&program.factors).zip(packed) {
+            let x = &fixed[k];
+            let matrix = Mat { data: x.storage(), row_stride: x.strides()[0], col_stride: x.strides()[1] };
+            panels.pack(matrix, packed.as_mut_slice(), threads);
+        }
+    }
+
     /// Runs some steps. `sequences` hold these alone.
     pub(crate) fn run(
         &self,
@@ -152,6 +156,9 @@ impl<T: Element> Body<T> {
         let Lowered { program, factors, states, .. } = &self.lowered;
         let Memory { batch, packed, fixed, states: state, own, sums, group, scratch, registers, parts, .. } = memory;
         let (batch, group) = (*batch, *group);
+        if without(without::Part::Packing) {
+            self.pack(fixed, packed, threads);
+        }
         let extent =
             Extent { time: span.steps, rows: batch, reverse: self.reverse, parts: *parts, done: span.done, group };
         let mut copies: SmallVec<[Tensor<T>; 4]> = SmallVec::new();

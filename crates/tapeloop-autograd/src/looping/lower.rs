@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::step::{Id, Source, Step};
 use super::trace::Untraceable;
+use super::without::{self, without};
 use crate::element::Element;
 use crate::kernels::block::{AddRows, Block, Same, Total, Zero};
 use crate::kernels::panel::Panels;
@@ -494,6 +495,9 @@ impl<T: Element> Lowering<'_, T> {
         let copied = copies.iter().filter(|copy| !copy.sum).map(|copy| self.width(copy.value));
         let width = calls.filter_map(widest).chain(copied).max();
         let mut rows = (BLOCK / width.unwrap_or(1).max(1)).max(1);
+        if without(without::Part::Fusion) {
+            rows = self.batch;
+        }
         let sums = copies.iter().any(|copy| copy.sum);
         if sums {
             rows = 1 << rows.ilog2();

@@ -13,6 +13,7 @@ mod rolled;
 mod step;
 mod stream;
 mod trace;
+mod without;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -13,6 +13,7 @@ use super::lift::{self, Lifted};
 use super::plan::along;
 use super::step::{Id, Source, Step};
 use super::trace::Untraceable;
+use super::without::{self, without};
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::Mat;
@@ -118,6 +119,7 @@ impl<T: Element> Rolled<T> {
                     Source::Fixed(bias_number)
                         if uses[product] == 1
                             && factor(&step, product).is_some()
+                            && step.nodes[bias].shape.last() == Some(&node.shape[1])
                             && step.nodes[bias].shape.size() == node.shape[1]
                             && step.nodes[product].shape == node.shape =>
                     {
@@ -129,13 +131,14 @@ impl<T: Element> Rolled<T> {
             .collect();
         let is_before = |id: Id| {
             let known = known[id] || biased.iter().any(|biased| biased.sum == id);
-            step.nodes[id].op().is_some() && known && !stateful[id]
+            step.nodes[id].op().is_some() && known && !stateful[id] && !without(without::Part::Hoisting)
         };
         let needed = step.ancestors(step.next.iter().copied());
         let mut is_after = vec![false; step.nodes.len()];
         for (id, node) in nodes() {
             let made = node.inputs.iter().any(|&input| is_after[input]);
-            is_after[id] = !needed[id] && !is_before(id) && (node.is_product() || made);
+            let apart = (node.is_product() || made) && !without(without::Part::Hoisting);
+            is_after[id] = !needed[id] && !is_before(id) && apart;
         }
         let before: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_before(id)).collect();
         let after: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_after[id]).collect();
@@ -366,6 +369,10 @@ impl<T: Element> Rolled<T> {
 
     /// The steps of a chunk.
     fn chunk(&self, time: usize, whole: &[bool]) -> usize {
+        let passes = whole.contains(&false) && without(without::Part::Deferring);
+        if passes || without(without::Part::Packing) {
+            return 1;
+        }
         let output = |id: Id| self.step.outputs.iter().position(|&output| output == id);
         let passing = self.emitted.iter().copied().filter(|&id| !output(id).is_some_and(|k| whole[k]));
         let passing = passing.chain(self.before.iter().copied()).chain(self.after.iter().copied());
