@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::lift::{self, Lifted};
 use super::rolled::{Done, Rolled};
-use super::step::{Id, Source, Step};
+use super::step::{Cutting, Id, Source, Step};
 use super::trace::Untraceable;
 use crate::element::Element;
 use crate::shape::Shape;
@@ -79,39 +79,9 @@ impl<T: Element> Plan<T> {
         let once: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| !timed[id]).collect();
         let late: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_late[id]).collect();
 
-        // The loop: the rest, and leaves for what comes into it.
-        let mut core = Step::default();
-        let mut place = vec![usize::MAX; step.nodes.len()];
-        let (mut sequences, mut fixed) = (Vec::new(), Vec::new());
+        // The loop is the rest.
         let inside = |id: Id| step.nodes[id].op().is_some() && timed[id] && !is_late[id];
-        let mut leaf = |id: Id, core: &mut Step<T>, place: &mut Vec<usize>| {
-            if place[id] == usize::MAX {
-                let source = match step.nodes[id].source {
-                    Source::State(k) => Source::State(k),
-                    Source::Sequence(_) => {
-                        sequences.push(id);
-                        Source::Sequence(sequences.len() - 1)
-                    }
-                    _ => {
-                        fixed.push(id);
-                        Source::Fixed(fixed.len() - 1)
-                    }
-                };
-                place[id] = core.push(source, &[], step.nodes[id].shape.clone());
-            }
-            place[id]
-        };
-        // Every state has its leaf, also where nothing reads it.
-        for (id, node) in step.nodes.iter().enumerate() {
-            if matches!(node.source, Source::State(_)) {
-                leaf(id, &mut core, &mut place);
-            }
-        }
-        for (id, node) in step.nodes.iter().enumerate().filter(|&(id, _)| inside(id)) {
-            let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
-            place[id] = core.push(node.source.clone(), &inputs, node.shape.clone());
-        }
-        core.next = step.next.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
+        let mut cutting = Cutting::new(&step, inside, &timed);
         let to_late = late.iter().flat_map(|&id| &step.nodes[id].inputs).copied();
         let to_outputs = step.outputs.iter().copied();
         let from_loop = |id: Id| inside(id) || matches!(step.nodes[id].source, Source::State(_));
@@ -121,8 +91,10 @@ impl<T: Element> Plan<T> {
             .collect();
         emitted.sort_unstable();
         emitted.dedup();
+        let summed = step.summed.iter().map(|&id| cutting.take(id, &timed)).collect();
+        let Cutting { step: mut core, place, sequences, fixed, .. } = cutting;
         core.outputs = emitted.iter().map(|&id| place[id]).collect();
-        core.summed = step.summed.iter().map(|&id| leaf(id, &mut core, &mut place)).collect();
+        core.summed = summed;
         let counts = [sequences.len(), step.next.len(), fixed.len()];
         let rolled = Arc::new(Rolled::new(core, counts, reverse)?);
         Ok(Self { step, want, once, late, sequences, fixed, emitted, place, rolled, training: OnceLock::new() })

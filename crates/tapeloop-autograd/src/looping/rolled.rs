@@ -11,7 +11,7 @@ use super::body::{Body, Span};
 use super::derive::{Asked, Derivative, derive, saved};
 use super::lift::{self, Lifted};
 use super::plan::along;
-use super::step::{Id, Source, Step};
+use super::step::{Cutting, Id, Source, Step};
 use super::trace::Untraceable;
 use super::without::{self, without};
 use crate::element::Element;
@@ -144,38 +144,10 @@ impl<T: Element> Rolled<T> {
         let after: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_after[id]).collect();
         before.iter().chain(&after).try_for_each(|&id| lift::check(&step.nodes[id]))?;
 
-        // The body: the rest, and leaves for what comes into it.
-        let mut body = Step::default();
-        let mut place = vec![usize::MAX; step.nodes.len()];
-        let (mut sequences, mut fixed) = (Vec::new(), Vec::new());
+        // The body is the rest.
         let inside = |id: Id| step.nodes[id].op().is_some() && !is_before(id) && !is_after[id];
-        let mut leaf = |id: Id, body: &mut Step<T>, place: &mut Vec<usize>| {
-            if place[id] == usize::MAX {
-                let source = match step.nodes[id].source {
-                    Source::State(k) => Source::State(k),
-                    Source::Fixed(_) => {
-                        fixed.push(id);
-                        Source::Fixed(fixed.len() - 1)
-                    }
-                    _ => {
-                        sequences.push(id);
-                        Source::Sequence(sequences.len() - 1)
-                    }
-                };
-                place[id] = body.push(source, &[], step.nodes[id].shape.clone());
-            }
-            place[id]
-        };
-        for (id, node) in step.nodes.iter().enumerate() {
-            if matches!(node.source, Source::State(_)) {
-                leaf(id, &mut body, &mut place);
-            }
-        }
-        for (id, node) in step.nodes.iter().enumerate().filter(|&(id, _)| inside(id)) {
-            let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&id| leaf(id, &mut body, &mut place)).collect();
-            place[id] = body.push(node.source.clone(), &inputs, node.shape.clone());
-        }
-        body.next = step.next.iter().map(|&id| leaf(id, &mut body, &mut place)).collect();
+        let timed: Vec<bool> = step.nodes.iter().map(|node| !matches!(node.source, Source::Fixed(_))).collect();
+        let Cutting { step: mut body, place, sequences, fixed, .. } = Cutting::new(&step, inside, &timed);
         let from_body = |id: Id| inside(id) || matches!(step.nodes[id].source, Source::State(_));
         let to_after = after.iter().flat_map(|&id| &step.nodes[id].inputs).copied();
         let mut emitted: Vec<Id> = to_after.chain(step.outputs.iter().copied()).filter(|&id| from_body(id)).collect();
@@ -377,7 +349,8 @@ impl<T: Element> Rolled<T> {
         let passing = self.emitted.iter().copied().filter(|&id| !output(id).is_some_and(|k| whole[k]));
         let passing = passing.chain(self.before.iter().copied()).chain(self.after.iter().copied());
         let elements: usize = passing.map(|id| self.step.nodes[id].shape.size()).sum();
-        let rows = self.step.nodes.iter().find_map(|node| node.shape.first().copied()).unwrap_or(1).max(1);
+        let has_rows = |source: &Source<T>| matches!(source, Source::Sequence(_) | Source::State(_));
+        let rows = self.step.find(has_rows).map_or(1, |id| self.step.nodes[id].shape[0]).max(1);
         CHUNK.checked_div(elements).map_or(time, |steps| steps.max(ROWS.div_ceil(rows)).min(time))
     }
 

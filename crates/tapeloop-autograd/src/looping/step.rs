@@ -75,6 +75,57 @@ impl<T: Element> Node<T> {
     }
 }
 
+/// Some nodes of a step as a step of their own, with leaves for what comes into it.
+pub(crate) struct Cutting<'a, T: Element> {
+    from: &'a Step<T>,
+    pub(crate) step: Step<T>,
+    /// Where the nodes of the whole step are in this one; `usize::MAX` for those that are not.
+    pub(crate) place: Vec<usize>,
+    /// What feeds it: its sequences and its fixed values, by their places in the whole step.
+    pub(crate) sequences: Vec<Id>,
+    pub(crate) fixed: Vec<Id>,
+}
+
+impl<'a, T: Element> Cutting<'a, T> {
+    /// The nodes that are `inside`. What comes from outside is a sequence where it is `timed`, else a fixed value. Every
+    /// state has its leaf, also where nothing reads it; so have the next states.
+    pub(crate) fn new(from: &'a Step<T>, inside: impl Fn(Id) -> bool, timed: &[bool]) -> Self {
+        let (step, place) = (Step::default(), vec![usize::MAX; from.nodes.len()]);
+        let mut cutting = Self { from, step, place, sequences: Vec::new(), fixed: Vec::new() };
+        for (id, node) in from.nodes.iter().enumerate() {
+            if matches!(node.source, Source::State(_)) {
+                cutting.take(id, timed);
+            }
+        }
+        for (id, node) in from.nodes.iter().enumerate().filter(|&(id, _)| inside(id)) {
+            let inputs: SmallVec<[Id; 4]> = node.inputs.iter().map(|&id| cutting.take(id, timed)).collect();
+            cutting.place[id] = cutting.step.push(node.source.clone(), &inputs, node.shape.clone());
+        }
+        cutting.step.next = from.next.iter().map(|&id| cutting.take(id, timed)).collect();
+        cutting
+    }
+
+    /// The place of a node, or of the leaf that stands for it.
+    pub(crate) fn take(&mut self, id: Id, timed: &[bool]) -> Id {
+        if self.place[id] == usize::MAX {
+            let node = &self.from.nodes[id];
+            let source = match node.source {
+                Source::State(k) => Source::State(k),
+                _ if timed[id] => {
+                    self.sequences.push(id);
+                    Source::Sequence(self.sequences.len() - 1)
+                }
+                _ => {
+                    self.fixed.push(id);
+                    Source::Fixed(self.fixed.len() - 1)
+                }
+            };
+            self.place[id] = self.step.push(source, &[], node.shape.clone());
+        }
+        self.place[id]
+    }
+}
+
 impl<T: Element> Step<T> {
     pub(crate) fn push(&mut self, source: Source<T>, inputs: &[Id], shape: Shape) -> Id {
         self.nodes.push(Node { source, inputs: SmallVec::from_slice(inputs), shape });
