@@ -2,6 +2,7 @@
 //! What the benches measure: the workloads, built once for all of them, and the clock of the runner; and how they are
 //! compared with other libraries.
 
+pub mod arguments;
 pub mod compare;
 mod min_gru;
 mod peephole;

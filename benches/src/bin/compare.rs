@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use tapeloop_benches::arguments;
 use tapeloop_benches::compare::{
     ABLATED, ABLATION, Contestant, Course, Document, Entry, Machine, Peak, Peaks, Record, Results, Runner, ablated,
     document, replace,
@@ -82,10 +83,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
         out: None,
         page: false,
     };
-    let count = |text: &str| match text.parse() {
-        Ok(count @ 1..=1024) => Ok(count),
-        _ => Err("it needs a number in 1..=1024"),
-    };
+    let count = arguments::threads;
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {

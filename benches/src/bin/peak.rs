@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use tapeloop_benches::compare::median;
 
+use tapeloop_benches::arguments;
+
 const HELP: &str = "\
 Measures fused multiply-adds of registers, and prints one line of JSON.
 
@@ -78,18 +80,8 @@ fn options() -> Result<Option<(usize, Duration)>, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("threads") => {
-                threads = parser.value()?.parse_with(|text| match text.parse() {
-                    Ok(count @ 1..=1024) => Ok(count),
-                    _ => Err("it needs a number in 1..=1024"),
-                })?;
-            }
-            Long("seconds") => {
-                span = parser.value()?.parse_with(|text| {
-                    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                    seconds.ok_or("it needs a number that is not negative")
-                })?;
-            }
+            Long("threads") => threads = parser.value()?.parse_with(arguments::threads)?,
+            Long("seconds") => span = parser.value()?.parse_with(arguments::seconds)?,
             Long("help") | Short('h') => {
                 println!("{HELP}");
                 return Ok(None);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tapeloop::Threads;
-use tapeloop_benches::{Spec, Times, Workload};
+use tapeloop_benches::{Spec, Times, Workload, arguments};
 
 const HELP: &str = "\
 Runs one workload and prints what a step took, as one line of JSON.
@@ -36,18 +36,8 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Value(value) if name.is_none() => name = Some(value.string()?),
-            Long("threads") => {
-                threads = parser.value()?.parse_with(|text| match text.parse() {
-                    Ok(count @ 1..=1024) => Ok(count),
-                    _ => Err("it needs a number in 1..=1024"),
-                })?;
-            }
-            Long("seconds") => {
-                span = parser.value()?.parse_with(|text| {
-                    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                    seconds.ok_or("it needs a number that is not negative")
-                })?;
-            }
+            Long("threads") => threads = parser.value()?.parse_with(arguments::threads)?,
+            Long("seconds") => span = parser.value()?.parse_with(arguments::seconds)?,
             Long("variant") => variant = Some(parser.value()?.string()?),
             Long("help") | Short('h') => {
                 println!("{HELP}");

@@ -9,6 +9,7 @@ use super::without::{self, without};
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::Mat;
+use crate::kernels::panel::Panels;
 use crate::kernels::program::{Buffer, Extent, Side, Slots};
 use crate::kernels::threads::Threads;
 use crate::shape::Shape;
@@ -57,6 +58,12 @@ const PARALLEL: usize = 1 << 18;
 /// Rows that are summed up together: so many that sums stay in a near cache, so few that threads can share the batch.
 fn group(batch: usize) -> usize {
     1 << (batch / 8).max(1).ilog2().min(3)
+}
+
+/// Packs a matrix.
+pub(crate) fn pack<T: Element>(panels: &Panels, x: &Tensor<T>, packed: &mut Tensor<T>, threads: &Threads) {
+    let matrix = Mat { data: x.storage(), row_stride: x.strides()[0], col_stride: x.strides()[1] };
+    panels.pack(matrix, packed.as_mut_slice(), threads);
 }
 
 /// The same values with neighbouring elements in a row; a copy is handed to `copied` as well.
@@ -138,9 +145,7 @@ impl<T: Element> Body<T> {
     fn pack(&self, fixed: &[Tensor<T>], packed: &mut [Tensor<T>], threads: &Threads) {
         let Lowered { program, factors, .. } = &self.lowered;
         for ((&k, panels), packed) in factors.iter().zip(&program.factors).zip(packed) {
-            let x = &fixed[k];
-            let matrix = Mat { data: x.storage(), row_stride: x.strides()[0], col_stride: x.strides()[1] };
-            panels.pack(matrix, packed.as_mut_slice(), threads);
+            pack(panels, &fixed[k], packed, threads);
         }
     }
 

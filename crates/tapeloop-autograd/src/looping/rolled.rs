@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::SmallVec;
 
-use super::body::{Body, Span};
+use super::body::{self, Body, Span};
 use super::derive::{Asked, Derivative, derive, saved};
 use super::lift::{self, Lifted};
 use super::plan::along;
@@ -359,11 +359,9 @@ impl<T: Element> Rolled<T> {
         let packed = |id: Id| {
             let (factor, [rows, columns]) = factor(&self.step, id)?;
             let panels = Panels::new::<T>(rows, columns);
-            let x = &fixed[factor];
             let packed = tape.compute(|pool, threads| {
                 let mut packed = pool.take(&Shape::from([panels.len()]));
-                let matrix = Mat { data: x.storage(), row_stride: x.strides()[0], col_stride: x.strides()[1] };
-                panels.pack(matrix, packed.as_mut_slice(), threads);
+                body::pack(&panels, &fixed[factor], &mut packed, threads);
                 packed
             });
             Some((panels, packed))
