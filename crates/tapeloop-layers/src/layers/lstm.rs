@@ -5,7 +5,7 @@ use tapeloop_autograd::{Checkpoint, Element, Rng};
 
 use super::keeps_shape;
 use super::recurrent::recurrent;
-use crate::{Activation, Error, Initializer, LstmCell};
+use crate::{Activation, Constraint, Error, Initializer, LstmCell, Regularizer};
 
 /// The configuration of an LSTM layer: Keras' `LSTM(units, …)` with its defaults.
 ///
@@ -36,6 +36,27 @@ pub struct Lstm {
     pub bias_initializer: Initializer,
     /// Puts 1 in the forget gate's part of the bias. Default true.
     pub unit_forget_bias: bool,
+    /// Penalty of `kernel`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_regularizer: Option<Regularizer>,
+    /// Penalty of `recurrent_kernel`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent_regularizer: Option<Regularizer>,
+    /// Penalty of `bias`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_regularizer: Option<Regularizer>,
+    /// Penalty of the output, divided by the batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
+    /// What `kernel` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_constraint: Option<Constraint>,
+    /// What `recurrent_kernel` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent_constraint: Option<Constraint>,
+    /// What `bias` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_constraint: Option<Constraint>,
     /// Every step's output instead of the last one's. Default false.
     pub return_sequences: bool,
     /// Also the last states. Default false.
@@ -64,6 +85,13 @@ impl Default for Lstm {
             recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
             bias_initializer: Initializer::Zeros,
             unit_forget_bias: true,
+            kernel_regularizer: None,
+            recurrent_regularizer: None,
+            bias_regularizer: None,
+            activity_regularizer: None,
+            kernel_constraint: None,
+            recurrent_constraint: None,
+            bias_constraint: None,
             return_sequences: false,
             return_state: false,
             go_backwards: false,
