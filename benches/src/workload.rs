@@ -142,7 +142,7 @@ impl Workload {
 }
 
 fn masked<'t>(tape: &'t Tape, x: &Tensor, mask: Option<&Tensor<bool>>) -> Masked<'t> {
-    Masked { value: tape.constant(x.clone()), mask: mask.map(|mask| tape.mask(mask)) }
+    Masked { mask: mask.map(|mask| tape.mask(mask)), ..tape.constant(x.clone()).into() }
 }
 
 /// \[Embedding →\] recurrent layers \[→ Dense\], on the last output or on all of them.

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tapeloop_autograd::{Element, Module, Param, Path, Var};
+use tapeloop_autograd::{Element, Module, Param, Path, Tape, Var};
 
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Cell, Error, Noise, Rnn, RnnOptions, RnnOutput, State};
+use crate::rules::add;
+use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, RnnOutput, Rules, State};
 
 /// How the outputs of both directions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,7 @@ pub struct BidirectionalLayer<T: Element, F, B> {
     forward_layer: Rnn<T, F>,
     backward_layer: Rnn<T, B>,
     merge: Option<Merge>,
+    rules: Rules,
 }
 
 /// What a bidirectional layer returns.
@@ -53,6 +55,8 @@ pub struct BidirectionalOutput<'t, T: Element> {
     pub outputs: SmallVec<[Var<'t, T>; 2]>,
     /// The forward layer's last states, then the backward layer's.
     pub state: State<'t, T>,
+    /// What activity regularizers add to the loss: both layers', and that of what they put out together.
+    pub penalty: Option<Var<'t, T>>,
 }
 
 impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
@@ -88,6 +92,7 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
             forward_layer: forward_layer.with_options(quiet(there)),
             backward_layer: backward_layer.with_options(quiet(back)),
             merge,
+            rules: Rules::new(),
         })
     }
 
@@ -99,6 +104,17 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
     /// The layer that goes the other way.
     pub fn backward_layer(&self) -> &Rnn<T, B> {
         &self.backward_layer
+    }
+
+    /// The same layer with a penalty of what it puts out: of the merged output and, with `return_state`, of the states.
+    ///
+    /// # Errors
+    /// If the regularizer makes no sense, or does not suit such outputs.
+    pub fn with_activity_regularizer(self, regularizer: impl Into<Option<Regularizer>>) -> Result<Self, Error> {
+        let rules = Rules::new().activity(regularizer);
+        let along = usize::from(self.forward_layer.options().return_sequences);
+        rules.check_outputs("bidirectional", 1 + along + self.forward_layer.cell().output_shape().rank())?;
+        Ok(Self { rules, ..self })
     }
 
     /// Runs over `x`, (batch, time, features), from `initial` states: the forward layer's, then the backward layer's.
@@ -171,7 +187,13 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
                 Merge::Ave => (a + b) * 0.5,
             }]),
         };
-        BidirectionalOutput { outputs, state: forward.state.into_iter().chain(backward.state).collect() }
+        let state: State<'t, T> = forward.state.into_iter().chain(backward.state).collect();
+        let mut penalty = add(forward.penalty, backward.penalty);
+        penalty = add(penalty, self.rules.of_outputs(&outputs));
+        if self.forward_layer.options().return_state {
+            penalty = add(penalty, self.rules.of_outputs(&state));
+        }
+        BidirectionalOutput { outputs, state, penalty }
     }
 
     /// As Keras returns it: the output or both, then with `return_state` the last states.
@@ -180,7 +202,7 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 6]> {
-        let BidirectionalOutput { outputs, state } = self.run(x, initial);
+        let BidirectionalOutput { outputs, state, .. } = self.run(x, initial);
         let state = if self.forward_layer.options().return_state { state } else { State::new() };
         outputs.into_iter().chain(state).collect()
     }
@@ -200,12 +222,12 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
 
 impl<T: Element, F: Module<T>, B: Module<T>> Module<T> for BidirectionalLayer<T, F, B> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
-        let Self { forward_layer, backward_layer, merge: _ } = self;
+        let Self { forward_layer, backward_layer, merge: _, rules: _ } = self;
         path.enter("forward_layer", |path| forward_layer.visit(path, visitor));
         path.enter("backward_layer", |path| backward_layer.visit(path, visitor));
     }
     fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
-        let Self { forward_layer, backward_layer, merge: _ } = self;
+        let Self { forward_layer, backward_layer, merge: _, rules: _ } = self;
         path.enter("forward_layer", |path| forward_layer.visit_mut(path, visitor));
         path.enter("backward_layer", |path| backward_layer.visit_mut(path, visitor));
     }
@@ -222,8 +244,9 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
         if let Err(error) = self.one_output() {
             panic!("{error}");
         }
-        let value = self.run_in(x, None, pass).outputs[0];
-        Masked { value, mask: x.mask.filter(|_| self.forward_layer.options().return_sequences) }
+        let BidirectionalOutput { outputs, penalty, .. } = self.run_in(x, None, pass);
+        let mask = x.mask.filter(|_| self.forward_layer.options().return_sequences);
+        Masked { value: outputs[0], mask, ..x }.and(penalty)
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
@@ -239,6 +262,17 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
     fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
         Layer::check(&self.forward_layer, x)?;
         Layer::check(&self.backward_layer, x)
+    }
+
+    #[track_caller]
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        let there = self.forward_layer.penalty(tape);
+        add(there, self.backward_layer.penalty(tape))
+    }
+
+    fn constrain(&mut self) {
+        self.forward_layer.constrain();
+        self.backward_layer.constrain();
     }
 
     fn reset_state(&self) {

@@ -1,8 +1,9 @@
 //! A layer: values to values. What a model is a sequence of.
 
-use tapeloop_autograd::{Element, Mask, Module, Rng, StreamBuilder, Tensor, Var};
+use tapeloop_autograd::{Element, Mask, Module, Rng, StreamBuilder, Tape, Tensor, Var};
 
 use crate::Error;
+use crate::rules::add;
 
 /// What one pass through a model is for.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ pub struct Masked<'t, T: Element = f32> {
     pub value: Var<'t, T>,
     /// (batch, time): 0 where a step does not count. Without a mask all of them do.
     pub mask: Option<Var<'t, T>>,
+    /// What activity regularizers of the layers so far add to the loss.
+    pub penalty: Option<Var<'t, T>>,
 }
 
 impl<'t, T: Element> Masked<'t, T> {
@@ -70,7 +73,7 @@ impl<'t, T: Element> Masked<'t, T> {
             own.rank() == 2 && shape.rank() >= 2 && own[..] == shape[..2],
             "masked: the mask of a value of shape {shape} is (batch, time), not {own}"
         );
-        Self { value, mask: Some(mask) }
+        Self { value, mask: Some(mask), penalty: None }
     }
 
     /// `value`, (batch, time, …), of whose rows the first steps count: in row b `lengths[b]` of them.
@@ -86,11 +89,17 @@ impl<'t, T: Element> Masked<'t, T> {
         );
         Self::new(value, &Tensor::from_fn(&shape[..2], |i| i[1] < lengths[i[0]]))
     }
+
+    /// The same with one more penalty, if there is one.
+    #[track_caller]
+    pub(crate) fn and(self, penalty: Option<Var<'t, T>>) -> Self {
+        Self { penalty: add(self.penalty, penalty), ..self }
+    }
 }
 
 impl<'t, T: Element> From<Var<'t, T>> for Masked<'t, T> {
     fn from(value: Var<'t, T>) -> Self {
-        Self { value, mask: None }
+        Self { value, mask: None, penalty: None }
     }
 }
 
@@ -107,10 +116,10 @@ pub trait Layer<T: Element>: Module<T> + Send {
     fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T>;
 
     /// As [`forward`](Self::forward), of a value that may have a mask; says which steps of the output count. A layer that
-    /// knows nothing of masks ends them: it takes padding for values, and so does what follows.
+    /// knows nothing of masks ends them: it takes padding for values, and so does what follows. Penalties go on.
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
-        self.forward(x.value, pass).into()
+        Masked { penalty: x.penalty, ..self.forward(x.value, pass).into() }
     }
 
     /// The shape of the output, both without the batch axis.
@@ -127,6 +136,16 @@ pub trait Layer<T: Element>: Module<T> + Send {
     fn check(&self, _: Var<'_, T>) -> Result<(), Error> {
         Ok(())
     }
+
+    /// The penalty of the layer's weights as they are on the tape, a scalar that is added to the loss. `None` where no
+    /// weight has a regularizer.
+    #[track_caller]
+    fn penalty<'t>(&self, _: &'t Tape<T>) -> Option<Var<'t, T>> {
+        None
+    }
+
+    /// Projects the weights to where their constraints want them; to be called after each step of an optimizer.
+    fn constrain(&mut self) {}
 
     /// Forgets what is carried from call to call.
     fn reset_state(&self) {}

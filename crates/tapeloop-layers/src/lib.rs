@@ -6,18 +6,23 @@ mod activation;
 mod bidirectional;
 mod cell;
 pub mod cells;
+mod constraint;
 mod error;
 mod initializer;
 mod layer;
 pub mod layers;
 mod model;
+mod named;
+mod regularizer;
 mod rnn;
+mod rules;
 mod variational;
 
 pub use activation::Activation;
 pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
 pub use cell::{Cell, Noise, State, StateShapes};
 pub use cells::{GruCell, LstmCell, SimpleRnnCell};
+pub use constraint::Constraint;
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
 pub use layer::{Axes, Layer, Masked, Pass};
@@ -26,5 +31,7 @@ pub use layers::{
     LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
+pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
+pub use rules::Rules;
 pub use variational::Variational;

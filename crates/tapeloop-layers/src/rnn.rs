@@ -9,7 +9,8 @@ use tapeloop_autograd::{
 };
 
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Cell, Error, Noise, State};
+use crate::rules::add;
+use crate::{Cell, Error, Noise, Rules, State};
 
 /// How a recurrent layer runs over time. Keras' names and defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub struct Rnn<T: Element, C> {
     cell: C,
     options: RnnOptions,
     looped: Loop<T>,
+    rules: Rules,
     /// Why the last call was no loop.
     unrolled: Mutex<Option<Untraceable>>,
     /// What a stateful layer carries from call to call: values, never a tape.
@@ -75,6 +77,9 @@ pub struct RnnOutput<'t, T: Element> {
     pub output: Var<'t, T>,
     /// The states after the last step.
     pub state: State<'t, T>,
+    /// What the [activity regularizer](Rules::activity) adds to the loss: of the output and, with `return_state`, of the
+    /// states, divided by the batch.
+    pub penalty: Option<Var<'t, T>>,
 }
 
 impl<T: Element, C: Cell<T>> Rnn<T, C> {
@@ -84,7 +89,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             Some(checkpoint) => Loop::new().checkpoint(checkpoint),
             None => Loop::new(),
         };
-        Self { cell, options, looped, unrolled: Mutex::new(None), carried: Mutex::new(None) }
+        Self { cell, options, looped, rules: Rules::new(), unrolled: Mutex::new(None), carried: Mutex::new(None) }
     }
 
     /// The cell.
@@ -105,6 +110,27 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// The same layer, run in another way.
     pub fn with_options(self, options: RnnOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// What its weights and outputs keep to.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The same layer under these rules.
+    ///
+    /// # Errors
+    /// If a rule makes no sense, or suits no weight of the cell.
+    pub fn with_rules(self, rules: Rules) -> Result<Self, Error> {
+        self.ruled("rnn", rules)
+    }
+
+    /// As [`with_rules`](Self::with_rules), of a layer with this name.
+    pub(crate) fn ruled(self, layer: &str, rules: Rules) -> Result<Self, Error> {
+        rules.check(layer, &self.cell)?;
+        let axes = 1 + usize::from(self.options.return_sequences) + self.cell.output_shape().rank();
+        rules.check_outputs(layer, axes)?;
+        Ok(Self { rules, ..self })
     }
 
     /// Zeros for every state.
@@ -181,7 +207,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         initial: Option<&[Var<'t, T>]>,
         noise: &Noise<T>,
     ) -> RnnOutput<'t, T> {
-        let Masked { value: x, mask } = x;
+        let Masked { value: x, mask, .. } = x;
         let shape = x.shape();
         if let Err(error) = self.check(&shape) {
             panic!("{error}");
@@ -223,7 +249,9 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             let values = state.iter().map(|state| state.value()).collect();
             *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
         }
-        RnnOutput { output, state }
+        let states = if self.options.return_state { &state[..] } else { &[] };
+        let penalty = add(self.rules.of_outputs(&[output]), self.rules.of_outputs(states));
+        RnnOutput { output, state, penalty }
     }
 
     /// All steps as one operation.
@@ -381,7 +409,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
-        let RnnOutput { output, state } = self.run(x, initial);
+        let RnnOutput { output, state, .. } = self.run(x, initial);
         let state = if self.options.return_state { state } else { State::new() };
         std::iter::once(output).chain(state).collect()
     }
@@ -452,11 +480,11 @@ fn beside<T: Element>(mask: Var<'_, T>, rank: usize) -> Var<'_, T> {
 
 impl<T: Element, C: Module<T>> Module<T> for Rnn<T, C> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
-        let Self { cell, options: _, looped: _, unrolled: _, carried: _ } = self;
+        let Self { cell, options: _, looped: _, rules: _, unrolled: _, carried: _ } = self;
         path.enter("cell", |path| cell.visit(path, visitor));
     }
     fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
-        let Self { cell, options: _, looped: _, unrolled: _, carried: _ } = self;
+        let Self { cell, options: _, looped: _, rules: _, unrolled: _, carried: _ } = self;
         path.enter("cell", |path| cell.visit_mut(path, visitor));
     }
 }
@@ -469,9 +497,9 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
 
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
-        let value = self.run_in(x, None, pass).output;
+        let RnnOutput { output, penalty, .. } = self.run_in(x, None, pass);
         // The last output has no time left to mask. Outputs in the order of processing have that of the steps, as in Keras.
-        Masked { value, mask: x.mask.filter(|_| self.options.return_sequences) }
+        Masked { value: output, mask: x.mask.filter(|_| self.options.return_sequences), ..x }.and(penalty)
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
@@ -507,6 +535,15 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
             }
             _ => Ok(()),
         }
+    }
+
+    #[track_caller]
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        self.rules.penalty(&self.cell, tape)
+    }
+
+    fn constrain(&mut self) {
+        self.rules.constrain(&mut self.cell);
     }
 
     fn reset_state(&self) {

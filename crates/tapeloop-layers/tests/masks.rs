@@ -372,6 +372,6 @@ fn a_mask_of_another_shape_panics() {
     };
     assert!(text(&|| _ = Masked::new(x, &Tensor::full([3, 5], true))).contains("[3, 5]"));
     assert!(text(&|| _ = Masked::with_lengths(x, &[1, 2, 7])).contains("[1, 2, 7]"));
-    let wrong = Masked { value: x, mask: Some(tape.constant(Tensor::ones([TIME, 3]))) };
+    let wrong = Masked { mask: Some(tape.constant(Tensor::ones([TIME, 3]))), ..x.into() };
     assert!(text(&|| _ = rnn.run(wrong, None)).contains("(batch 3, time 6)"));
 }

@@ -33,8 +33,9 @@ pub mod prelude {
     pub use tapeloop_autograd::losses::{self, Reduction};
     pub use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var, module, s};
     pub use tapeloop_layers::{
-        Activation, Bidirectional, Cell, Dense, Dropout, Embedding, Gru, Initializer, LayerNorm, Lstm, Masked, Masking,
-        Merge, Model, Noise, Pass, Rnn, RnnOptions, Sequential, SimpleRnn, State, StateShapes, Variational,
+        Activation, Bidirectional, Cell, Constraint, Dense, Dropout, Embedding, Gru, Initializer, Layer, LayerNorm,
+        Lstm, Masked, Masking, Merge, Model, Noise, Pass, Regularizer, Rnn, RnnOptions, Rules, Sequential, SimpleRnn,
+        State, StateShapes, Variational, Vectors,
     };
     pub use tapeloop_optim::{
         Adam, AdamW, Groups, Optimizer, RmsProp, Rule, Schedule, Sgd, clip_by_global_norm, clip_by_norm, clip_by_value,
@@ -52,6 +53,8 @@ mod book {
     struct TheLoop;
     #[doc = include_str!("../../../docs/streaming.md")]
     struct Streaming;
+    #[doc = include_str!("../../../docs/regularizers.md")]
+    struct Regularizers;
     #[doc = include_str!("../../../docs/your-own-cell.md")]
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/coming-from.md")]

@@ -1,5 +1,5 @@
-//! After the first, a training step of a whole model allocates nothing: layers, loss, backward pass, clipping, optimizer;
-//! nor does a forecast on a tape that is kept, nor a sample of a stream.
+//! After the first, a training step of a whole model allocates nothing: layers, loss, penalties, backward pass, clipping,
+//! optimizer, constraints; nor does a forecast on a tape that is kept, nor a sample of a stream.
 //! Alone in its binary: the allocator counts for the whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -74,9 +74,9 @@ fn main() {
     }
     let config = Sequential::new([40, 3])
         .add(Masking::new(0.0))
-        .add(Bidirectional::new(Gru::new(8).return_sequences(true)))
-        .add(Lstm::new(16).return_sequences(true))
-        .add(LayerNorm::new())
+        .add(Bidirectional::new(Gru::new(8).return_sequences(true).kernel_constraint(Constraint::max_norm(1.0))))
+        .add(Lstm::new(16).return_sequences(true).recurrent_regularizer(Regularizer::orthogonal(0.1, Vectors::Rows)))
+        .add(LayerNorm::new().activity_regularizer(Regularizer::l2(1e-3)).gamma_constraint(Constraint::NonNeg))
         .add(Dropout::new(0.1))
         .add(Gru::new(8).return_sequences(true).reset_after(false))
         .add(SimpleRnn::new(8).go_backwards(true).checkpoint(tapeloop::Checkpoint::sqrt()))
@@ -93,11 +93,13 @@ fn main() {
     for count in &mut counts {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         let (loss, mut gradients) = tape.value_and_grad(|tape| {
-            let forecast = model.forward(tape.constant(x.clone()), &mut Pass::training(0));
-            losses::mse(forecast, &y, Reduction::Mean)
+            let forecast = model.forward_masked(tape.constant(x.clone()).into(), &mut Pass::training(0));
+            let loss = losses::mse(forecast.value, &y, Reduction::Mean);
+            loss + forecast.penalty.expect("a penalty of outputs") + model.penalty(tape).expect("a penalty of weights")
         });
         clip_by_global_norm(&mut gradients, 1.0);
         optimizer.step(&mut model, &gradients);
+        model.constrain();
         drop(gradients);
         assert!(loss.is_finite());
         *count = ALLOCATIONS.load(Ordering::Relaxed) - before;

@@ -4,7 +4,7 @@ use tapeloop_autograd::{Element, Shape};
 
 use super::Initializer;
 use super::draw::part;
-use super::names::Field;
+use crate::named::{Field, Named};
 
 impl Initializer {
     /// What is wrong with it for a weight of this shape.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng};
 
 use super::{Config, LayerConfig, features};
-use crate::{BidirectionalLayer, Cell, Error, Layer, Merge, Rnn, RnnOptions};
+use crate::{BidirectionalLayer, Cell, Error, Layer, Merge, Regularizer, Rnn, RnnOptions};
 
 /// The configuration of a bidirectional layer: Keras' `Bidirectional(layer, merge_mode, backward_layer)`.
 ///
@@ -31,6 +31,9 @@ pub struct Bidirectional {
     /// How both outputs become one. Default side by side; without one there are two, which a model cannot take.
     #[serde(default = "concat")]
     pub merge_mode: Option<Merge>,
+    /// Penalty of the merged output, divided by the batch; those of both layers are theirs. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the type of the field")]
@@ -44,7 +47,17 @@ type AnyBidirectional<T> = BidirectionalLayer<T, Box<dyn Cell<T>>, Box<dyn Cell<
 impl Bidirectional {
     /// `layer` both ways, with outputs side by side.
     pub fn new(layer: impl Into<LayerConfig>) -> Self {
-        Self { forward_layer: Box::new(layer.into()), backward_layer: None, merge_mode: concat() }
+        Self {
+            forward_layer: Box::new(layer.into()),
+            backward_layer: None,
+            merge_mode: concat(),
+            activity_regularizer: None,
+        }
+    }
+
+    /// A penalty of the merged output, divided by the batch.
+    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { activity_regularizer: Some(regularizer), ..self }
     }
 
     /// Another layer for the way back.
@@ -77,7 +90,7 @@ impl Bidirectional {
                 build(&self.forward_layer)?.with_options(turned)
             }
         };
-        BidirectionalLayer::new(there, back, self.merge_mode)
+        BidirectionalLayer::new(there, back, self.merge_mode)?.with_activity_regularizer(self.activity_regularizer)
     }
 }
 

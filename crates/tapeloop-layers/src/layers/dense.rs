@@ -1,11 +1,11 @@
 //! y = f(x W + b)
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Var, module};
 
 use super::{Config, features, keeps_shape, positive, streamed, with_last};
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Activation, Error, Initializer};
+use crate::{Activation, Constraint, Error, Initializer, Regularizer, Rules};
 
 /// The configuration of a fully connected layer: Keras' `Dense(units, …)` with its defaults. It acts on the last
 /// axis.
@@ -31,6 +31,21 @@ pub struct Dense {
     pub kernel_initializer: Initializer,
     /// Of `bias`. Default zeros.
     pub bias_initializer: Initializer,
+    /// Penalty of `kernel`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_regularizer: Option<Regularizer>,
+    /// Penalty of `bias`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_regularizer: Option<Regularizer>,
+    /// Penalty of the output, divided by the batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
+    /// What `kernel` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_constraint: Option<Constraint>,
+    /// What `bias` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_constraint: Option<Constraint>,
 }
 
 impl Default for Dense {
@@ -41,6 +56,11 @@ impl Default for Dense {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            bias_regularizer: None,
+            activity_regularizer: None,
+            kernel_constraint: None,
+            bias_constraint: None,
         }
     }
 }
@@ -71,6 +91,31 @@ impl Dense {
         Self { bias_initializer, ..self }
     }
 
+    /// A penalty of `kernel`.
+    pub fn kernel_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { kernel_regularizer: Some(regularizer), ..self }
+    }
+
+    /// A penalty of `bias`.
+    pub fn bias_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { bias_regularizer: Some(regularizer), ..self }
+    }
+
+    /// A penalty of the output, divided by the batch.
+    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { activity_regularizer: Some(regularizer), ..self }
+    }
+
+    /// What `kernel` is projected to after every step of an optimizer.
+    pub fn kernel_constraint(self, constraint: Constraint) -> Self {
+        Self { kernel_constraint: Some(constraint), ..self }
+    }
+
+    /// What `bias` is projected to after every step of an optimizer.
+    pub fn bias_constraint(self, constraint: Constraint) -> Self {
+        Self { bias_constraint: Some(constraint), ..self }
+    }
+
     /// A layer with fresh weights for this many input features.
     ///
     /// # Panics
@@ -86,7 +131,7 @@ impl Dense {
     /// A layer with fresh weights for this many input features.
     ///
     /// # Errors
-    /// If an initializer does not suit its weight, or the activation does not keep the shape.
+    /// If an initializer, a regularizer or a constraint does not suit its weight, or the activation does not keep the shape.
     pub fn try_layer<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<DenseLayer<T>, Error> {
         let (name, units) = ("dense", self.units);
         keeps_shape(name, "activation", self.activation)?;
@@ -95,14 +140,24 @@ impl Dense {
             true => Some(self.bias_initializer.weight(name, "bias_initializer", [units], rng)?),
             false => None,
         };
-        Ok(DenseLayer { kernel, bias, activation: self.activation })
+        let rules = Rules::new()
+            .regularizer("kernel", self.kernel_regularizer)
+            .regularizer("bias", self.bias_regularizer.filter(|_| self.use_bias))
+            .activity(self.activity_regularizer)
+            .constraint("kernel", self.kernel_constraint.clone())
+            .constraint("bias", self.bias_constraint.clone().filter(|_| self.use_bias));
+        let layer = DenseLayer { kernel, bias, activation: self.activation, rules };
+        layer.rules.check(name, &layer)?;
+        Ok(layer)
     }
 }
 
 impl Config for Dense {
     fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
         positive("dense", "units", self.units)?;
-        Ok(Box::new(self.try_layer(features("dense", input)?, rng)?))
+        let layer = self.try_layer(features("dense", input)?, rng)?;
+        layer.rules.check_outputs("dense", 1 + input.len())?;
+        Ok(Box::new(layer))
     }
 }
 
@@ -115,8 +170,10 @@ pub struct DenseLayer<T: Element = f32> {
     pub bias: Option<Param<T>>,
     /// f
     pub activation: Activation,
+    /// What the weights and outputs keep to.
+    pub rules: Rules,
 }
-module!(DenseLayer<T> { kernel, bias } rest { activation });
+module!(DenseLayer<T> { kernel, bias } rest { activation, rules });
 
 impl<T: Element> Layer<T> for DenseLayer<T> {
     #[track_caller]
@@ -130,7 +187,19 @@ impl<T: Element> Layer<T> for DenseLayer<T> {
 
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
-        Masked { value: self.forward(x.value, pass), ..x }
+        let value = self.forward(x.value, pass);
+        Masked { value, ..x }.and(self.rules.of_outputs(&[value]))
+    }
+
+    #[track_caller]
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        self.rules.penalty(self, tape)
+    }
+
+    fn constrain(&mut self) {
+        let rules = std::mem::take(&mut self.rules);
+        rules.constrain(self);
+        self.rules = rules;
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

@@ -1,11 +1,11 @@
 //! Vectors for ids.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Tensor, Var, module};
 
 use super::{Config, positive};
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Error, Initializer};
+use crate::{Constraint, Error, Initializer, Regularizer, Rules};
 
 /// The configuration of an embedding: Keras' `Embedding(input_dim, output_dim)` with its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,13 +17,30 @@ pub struct Embedding {
     pub output_dim: usize,
     /// Of the table. Default uniform in −0.05..0.05.
     pub embeddings_initializer: Initializer,
+    /// Penalty of the table. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embeddings_regularizer: Option<Regularizer>,
+    /// Penalty of the output, divided by the batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
+    /// What the table is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embeddings_constraint: Option<Constraint>,
     /// Whether id 0 is padding: steps with it do not count for the layers behind. Default false.
     pub mask_zero: bool,
 }
 
 impl Default for Embedding {
     fn default() -> Self {
-        Self { input_dim: 0, output_dim: 0, embeddings_initializer: Initializer::RANDOM_UNIFORM, mask_zero: false }
+        Self {
+            input_dim: 0,
+            output_dim: 0,
+            embeddings_initializer: Initializer::RANDOM_UNIFORM,
+            embeddings_regularizer: None,
+            activity_regularizer: None,
+            embeddings_constraint: None,
+            mask_zero: false,
+        }
     }
 }
 
@@ -43,6 +60,21 @@ impl Embedding {
         Self { mask_zero, ..self }
     }
 
+    /// A penalty of the table.
+    pub fn embeddings_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { embeddings_regularizer: Some(regularizer), ..self }
+    }
+
+    /// A penalty of the output, divided by the batch.
+    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { activity_regularizer: Some(regularizer), ..self }
+    }
+
+    /// What the table is projected to after every step of an optimizer.
+    pub fn embeddings_constraint(self, constraint: Constraint) -> Self {
+        Self { embeddings_constraint: Some(constraint), ..self }
+    }
+
     /// A layer with fresh weights.
     ///
     /// # Panics
@@ -58,19 +90,27 @@ impl Embedding {
     /// A layer with fresh weights.
     ///
     /// # Errors
-    /// If the initializer does not suit the table.
+    /// If the initializer, the regularizer or the constraint does not suit the table.
     pub fn try_layer<T: Element>(&self, rng: &mut Rng) -> Result<EmbeddingLayer<T>, Error> {
         let shape = [self.input_dim, self.output_dim];
         let embeddings = self.embeddings_initializer.weight("embedding", "embeddings_initializer", shape, rng)?;
-        Ok(EmbeddingLayer { embeddings, mask_zero: self.mask_zero })
+        let rules = Rules::new()
+            .regularizer("embeddings", self.embeddings_regularizer)
+            .activity(self.activity_regularizer)
+            .constraint("embeddings", self.embeddings_constraint.clone());
+        let layer = EmbeddingLayer { embeddings, mask_zero: self.mask_zero, rules };
+        layer.rules.check("embedding", &layer)?;
+        Ok(layer)
     }
 }
 
 impl Config for Embedding {
-    fn build<T: Element>(&self, _: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+    fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
         positive("embedding", "input_dim", self.input_dim)?;
         positive("embedding", "output_dim", self.output_dim)?;
-        Ok(Box::new(self.try_layer(rng)?))
+        let layer = self.try_layer(rng)?;
+        layer.rules.check_outputs("embedding", 2 + input.len())?;
+        Ok(Box::new(layer))
     }
 }
 
@@ -89,8 +129,10 @@ pub struct EmbeddingLayer<T: Element = f32> {
     pub embeddings: Param<T>,
     /// Whether id 0 is padding.
     pub mask_zero: bool,
+    /// What the table and outputs keep to.
+    pub rules: Rules,
 }
-module!(EmbeddingLayer<T> { embeddings } rest { mask_zero });
+module!(EmbeddingLayer<T> { embeddings } rest { mask_zero, rules });
 
 impl<T: Element> EmbeddingLayer<T> {
     /// The vectors of `ids`, which are on no tape: an id has no gradient.
@@ -98,7 +140,7 @@ impl<T: Element> EmbeddingLayer<T> {
     /// # Panics
     /// If an id is not in the table.
     #[track_caller]
-    pub fn look_up<'t>(&self, tape: &'t tapeloop_autograd::Tape<T>, ids: &Tensor<i64>) -> Var<'t, T> {
+    pub fn look_up<'t>(&self, tape: &'t Tape<T>, ids: &Tensor<i64>) -> Var<'t, T> {
         tape.param(&self.embeddings).embedding(ids, None)
     }
 }
@@ -120,7 +162,19 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
             let own = x.value.ne(0.0);
             mask = Some(if let Some(before) = mask { before * own } else { own });
         }
-        Masked { value: self.forward(x.value, pass), mask }
+        let value = self.forward(x.value, pass);
+        Masked { value, mask, ..x }.and(self.rules.of_outputs(&[value]))
+    }
+
+    #[track_caller]
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        self.rules.penalty(self, tape)
+    }
+
+    fn constrain(&mut self) {
+        let rules = std::mem::take(&mut self.rules);
+        rules.constrain(self);
+        self.rules = rules;
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

@@ -1,11 +1,11 @@
 //! y = γ (x − mean) / √(var + ε) + β over the last axis
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Var, module};
 
 use super::{Config, features, streamed};
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Error, Initializer};
+use crate::{Constraint, Error, Initializer, Regularizer, Rules};
 
 /// The configuration of layer normalisation over the last axis: Keras' `LayerNormalization()` with its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,21 @@ pub struct LayerNorm {
     pub beta_initializer: Initializer,
     /// Of γ. Default ones.
     pub gamma_initializer: Initializer,
+    /// Penalty of `gamma`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma_regularizer: Option<Regularizer>,
+    /// Penalty of `beta`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta_regularizer: Option<Regularizer>,
+    /// Penalty of the output, divided by the batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
+    /// What `gamma` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma_constraint: Option<Constraint>,
+    /// What `beta` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beta_constraint: Option<Constraint>,
 }
 
 impl Default for LayerNorm {
@@ -31,6 +46,11 @@ impl Default for LayerNorm {
             scale: true,
             beta_initializer: Initializer::Zeros,
             gamma_initializer: Initializer::Ones,
+            gamma_regularizer: None,
+            beta_regularizer: None,
+            activity_regularizer: None,
+            gamma_constraint: None,
+            beta_constraint: None,
         }
     }
 }
@@ -66,6 +86,31 @@ impl LayerNorm {
         Self { gamma_initializer, ..self }
     }
 
+    /// A penalty of `gamma`.
+    pub fn gamma_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { gamma_regularizer: Some(regularizer), ..self }
+    }
+
+    /// A penalty of `beta`.
+    pub fn beta_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { beta_regularizer: Some(regularizer), ..self }
+    }
+
+    /// A penalty of the output, divided by the batch.
+    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
+        Self { activity_regularizer: Some(regularizer), ..self }
+    }
+
+    /// What `gamma` is projected to after every step of an optimizer.
+    pub fn gamma_constraint(self, constraint: Constraint) -> Self {
+        Self { gamma_constraint: Some(constraint), ..self }
+    }
+
+    /// What `beta` is projected to after every step of an optimizer.
+    pub fn beta_constraint(self, constraint: Constraint) -> Self {
+        Self { beta_constraint: Some(constraint), ..self }
+    }
+
     /// A layer with fresh weights for this many features.
     ///
     /// # Panics
@@ -81,7 +126,7 @@ impl LayerNorm {
     /// A layer with fresh weights for this many features.
     ///
     /// # Errors
-    /// If ε is negative or not finite, or an initializer does not suit its weight.
+    /// If ε is negative or not finite, or an initializer, a regularizer or a constraint does not suit its weight.
     pub fn try_layer<T: Element>(&self, features: usize, rng: &mut Rng) -> Result<LayerNormLayer<T>, Error> {
         let (name, epsilon) = ("layer_norm", self.epsilon);
         if !(epsilon >= 0.0 && epsilon.is_finite()) {
@@ -93,13 +138,23 @@ impl LayerNorm {
         };
         let gamma = weight(self.scale, &self.gamma_initializer, "gamma_initializer")?;
         let beta = weight(self.center, &self.beta_initializer, "beta_initializer")?;
-        Ok(LayerNormLayer { gamma, beta, features, epsilon })
+        let rules = Rules::new()
+            .regularizer("gamma", self.gamma_regularizer.filter(|_| self.scale))
+            .regularizer("beta", self.beta_regularizer.filter(|_| self.center))
+            .activity(self.activity_regularizer)
+            .constraint("gamma", self.gamma_constraint.clone().filter(|_| self.scale))
+            .constraint("beta", self.beta_constraint.clone().filter(|_| self.center));
+        let layer = LayerNormLayer { gamma, beta, features, epsilon, rules };
+        layer.rules.check(name, &layer)?;
+        Ok(layer)
     }
 }
 
 impl Config for LayerNorm {
     fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
-        Ok(Box::new(self.try_layer(features("layer_norm", input)?, rng)?))
+        let layer = self.try_layer(features("layer_norm", input)?, rng)?;
+        layer.rules.check_outputs("layer_norm", 1 + input.len())?;
+        Ok(Box::new(layer))
     }
 }
 
@@ -123,8 +178,10 @@ pub struct LayerNormLayer<T: Element = f32> {
     pub features: usize,
     /// ε
     pub epsilon: f64,
+    /// What the weights and outputs keep to.
+    pub rules: Rules,
 }
-module!(LayerNormLayer<T> { gamma, beta } rest { features, epsilon });
+module!(LayerNormLayer<T> { gamma, beta } rest { features, epsilon, rules });
 
 impl<T: Element> Layer<T> for LayerNormLayer<T> {
     #[track_caller]
@@ -135,7 +192,19 @@ impl<T: Element> Layer<T> for LayerNormLayer<T> {
 
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
-        Masked { value: self.forward(x.value, pass), ..x }
+        let value = self.forward(x.value, pass);
+        Masked { value, ..x }.and(self.rules.of_outputs(&[value]))
+    }
+
+    #[track_caller]
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        self.rules.penalty(self, tape)
+    }
+
+    fn constrain(&mut self) {
+        let rules = std::mem::take(&mut self.rules);
+        rules.constrain(self);
+        self.rules = rules;
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

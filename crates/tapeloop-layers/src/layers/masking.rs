@@ -54,10 +54,10 @@ impl<T: Element> Layer<T> for Masking {
     /// As in Keras, whatever counted before.
     #[track_caller]
     fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
-        let x = x.value;
+        let Masked { value: x, penalty, .. } = x;
         let counts = x.ne(self.mask_value).any(&[-1], true);
         // Selected, not multiplied: padding may be infinite.
-        Masked { value: counts.if_else(x, 0.0), mask: Some(counts.squeeze(-1)) }
+        Masked { value: counts.if_else(x, 0.0), mask: Some(counts.squeeze(-1)), penalty }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {

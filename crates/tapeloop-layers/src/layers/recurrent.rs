@@ -81,6 +81,54 @@ macro_rules! recurrent {
                 $crate::Variational { dropout, recurrent_dropout, per_gate }
             }
 
+            /// A penalty of `kernel`.
+            pub fn kernel_regularizer(self, regularizer: $crate::Regularizer) -> Self {
+                Self { kernel_regularizer: Some(regularizer), ..self }
+            }
+
+            /// A penalty of `recurrent_kernel`.
+            pub fn recurrent_regularizer(self, regularizer: $crate::Regularizer) -> Self {
+                Self { recurrent_regularizer: Some(regularizer), ..self }
+            }
+
+            /// A penalty of `bias`.
+            pub fn bias_regularizer(self, regularizer: $crate::Regularizer) -> Self {
+                Self { bias_regularizer: Some(regularizer), ..self }
+            }
+
+            /// A penalty of the output, divided by the batch.
+            pub fn activity_regularizer(self, regularizer: $crate::Regularizer) -> Self {
+                Self { activity_regularizer: Some(regularizer), ..self }
+            }
+
+            /// What `kernel` is projected to after every step of an optimizer.
+            pub fn kernel_constraint(self, constraint: $crate::Constraint) -> Self {
+                Self { kernel_constraint: Some(constraint), ..self }
+            }
+
+            /// What `recurrent_kernel` is projected to after every step of an optimizer.
+            pub fn recurrent_constraint(self, constraint: $crate::Constraint) -> Self {
+                Self { recurrent_constraint: Some(constraint), ..self }
+            }
+
+            /// What `bias` is projected to after every step of an optimizer.
+            pub fn bias_constraint(self, constraint: $crate::Constraint) -> Self {
+                Self { bias_constraint: Some(constraint), ..self }
+            }
+
+            /// What the weights and outputs of a layer keep to.
+            fn rules(&self) -> $crate::Rules {
+                let bias = self.use_bias;
+                $crate::Rules::new()
+                    .regularizer("kernel", self.kernel_regularizer)
+                    .regularizer("recurrent_kernel", self.recurrent_regularizer)
+                    .regularizer("bias", self.bias_regularizer.filter(|_| bias))
+                    .activity(self.activity_regularizer)
+                    .constraint("kernel", self.kernel_constraint.clone())
+                    .constraint("recurrent_kernel", self.recurrent_constraint.clone())
+                    .constraint("bias", self.bias_constraint.clone().filter(|_| bias))
+            }
+
             /// Returns every step's output instead of the last one's.
             pub fn return_sequences(self, return_sequences: bool) -> Self {
                 Self { return_sequences, ..self }
@@ -152,14 +200,17 @@ macro_rules! recurrent {
             /// A layer with fresh weights for this many input features.
             ///
             /// # Panics
-            /// As [`cell`](Self::cell).
+            /// As [`cell`](Self::cell), and if a regularizer or constraint does not suit its weight.
             #[track_caller]
             pub fn layer<T: tapeloop_autograd::Element>(
                 &self,
                 input: usize,
                 rng: &mut tapeloop_autograd::Rng,
             ) -> $crate::Rnn<T, $cell<T>> {
-                $crate::Rnn::new(self.cell(input, rng), self.options())
+                match $crate::Rnn::new(self.cell(input, rng), self.options()).ruled($name, self.rules()) {
+                    Ok(layer) => layer,
+                    Err(error) => panic!("{error}"),
+                }
             }
         }
 
@@ -178,7 +229,8 @@ macro_rules! recurrent {
                 rng: &mut tapeloop_autograd::Rng,
             ) -> Result<$crate::Rnn<T, Box<dyn $crate::Cell<T>>>, $crate::Error> {
                 let width = $crate::layers::recurrent::input_width($name, self.units, input)?;
-                Ok($crate::layers::recurrent::boxed(self.try_cell::<T>(width, rng)?, self.options()))
+                let layer = $crate::layers::recurrent::boxed(self.try_cell::<T>(width, rng)?, self.options());
+                layer.ruled($name, self.rules())
             }
         }
     };

@@ -5,7 +5,7 @@ use tapeloop_autograd::{Checkpoint, Element, Rng};
 
 use super::keeps_shape;
 use super::recurrent::recurrent;
-use crate::{Activation, Error, Initializer, SimpleRnnCell};
+use crate::{Activation, Constraint, Error, Initializer, Regularizer, SimpleRnnCell};
 
 /// The configuration of a fully connected recurrent layer: Keras' `SimpleRNN(units, …)` with its defaults.
 ///
@@ -39,6 +39,27 @@ pub struct SimpleRnn {
     /// Draws from a generator of the layer's own, which a pass forks by this number. Default none: from the pass's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Penalty of `kernel`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_regularizer: Option<Regularizer>,
+    /// Penalty of `recurrent_kernel`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent_regularizer: Option<Regularizer>,
+    /// Penalty of `bias`. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_regularizer: Option<Regularizer>,
+    /// Penalty of the output, divided by the batch. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_regularizer: Option<Regularizer>,
+    /// What `kernel` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_constraint: Option<Constraint>,
+    /// What `recurrent_kernel` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recurrent_constraint: Option<Constraint>,
+    /// What `bias` is projected to. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_constraint: Option<Constraint>,
     /// Every step's output instead of the last one's. Default false.
     pub return_sequences: bool,
     /// Also the last state. Default false.
@@ -68,6 +89,13 @@ impl Default for SimpleRnn {
             dropout: 0.0,
             recurrent_dropout: 0.0,
             seed: None,
+            kernel_regularizer: None,
+            recurrent_regularizer: None,
+            bias_regularizer: None,
+            activity_regularizer: None,
+            kernel_constraint: None,
+            recurrent_constraint: None,
+            bias_constraint: None,
             return_sequences: false,
             return_state: false,
             go_backwards: false,

@@ -9,6 +9,7 @@ pub use summary::Summary;
 use tapeloop_autograd::{Element, Module, Param, Path, Shape, Stream, Tape, Tensor, Var};
 
 use crate::layer::{Axes, Layer, Masked, Pass};
+use crate::rules::add;
 use crate::{Error, LayerConfig};
 
 /// A built model: layers with their weights.
@@ -135,7 +136,7 @@ impl<T: Element> Model<T> {
         tape.reset();
         let output = tape.no_grad(|| {
             let mut pass = Pass::inference();
-            let mut x = Masked { value: tape.constant(x.clone()), mask: mask.map(|mask| tape.mask(mask)) };
+            let mut x = Masked { mask: mask.map(|mask| tape.mask(mask)), ..tape.constant(x.clone()).into() };
             for Named { name, layer, .. } in &self.layers {
                 layer.check(x.value).map_err(|error| error.in_layer(name))?;
                 x = layer.forward_masked(x, &mut pass);
@@ -215,6 +216,41 @@ impl<T: Element> Model<T> {
             return Ok(());
         }
         Err(Error::input(format!("an input of shape {}", summary::with_batch(expected)), shape.to_string()))
+    }
+
+    /// The penalty of all weights that have a regularizer, as they are on the tape: a scalar for the loss, `None` without
+    /// any. What activity regularizers add is in the [`Masked`] that [`forward_masked`](Self::forward_masked) returns.
+    ///
+    /// ```
+    /// use tapeloop_autograd::losses::{Reduction, mse};
+    /// use tapeloop_autograd::{Tape, Tensor};
+    /// use tapeloop_layers::{Constraint, Dense, Lstm, Pass, Regularizer, Sequential};
+    /// let lstm = Lstm::new(8).recurrent_regularizer(Regularizer::l2(1e-4)).activity_regularizer(Regularizer::l2(1e-5));
+    /// let dense = Dense::new(1).kernel_constraint(Constraint::max_norm(1.0));
+    /// let mut model = Sequential::new([10, 1]).add(lstm).add(dense).build::<f32>(0)?;
+    /// let mut tape = Tape::new();
+    /// let (loss, gradients) = tape.value_and_grad(|tape| {
+    ///     let output = model.forward_masked(tape.constant(Tensor::zeros([4, 10, 1])).into(), &mut Pass::training(0));
+    ///     let loss = mse(output.value, &Tensor::ones([4, 1]), Reduction::Mean);
+    ///     [output.penalty, model.penalty(tape)].into_iter().flatten().fold(loss, |loss, penalty| loss + penalty)
+    /// });
+    /// // A step of an optimizer, then:
+    /// model.constrain();
+    /// # assert!(loss > 1.0);
+    /// # Ok::<(), tapeloop_layers::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        let mut sum = None;
+        for Named { layer, .. } in &self.layers {
+            sum = add(sum, layer.penalty(tape));
+        }
+        sum
+    }
+
+    /// Projects all weights that have a constraint; to be called after each step of an optimizer.
+    pub fn constrain(&mut self) {
+        self.layers.iter_mut().for_each(|named| named.layer.constrain());
     }
 
     /// Forgets what stateful layers carry.

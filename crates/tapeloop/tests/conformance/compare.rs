@@ -22,10 +22,13 @@ impl Tolerance {
     }
 }
 
-/// Every reference number that ours miss: outputs and gradients that are there or should be.
+/// Every reference number that ours miss: outputs, penalties and gradients that are there or should be.
 pub fn against<T: Element>(file: &File<T>, ours: &Numbers<T>, tolerance: Tolerance) -> Vec<String> {
     let mut failures = Vec::new();
-    for (group, tolerance) in [("out/", tolerance.out), ("grad/", tolerance.grad)] {
+    let groups = [("out/", tolerance.out), ("out_losses/", tolerance.out), ("grad/", tolerance.grad)];
+    // Where outputs make the loss, it is a sum in which they cancel: only a penalty by itself is compared.
+    let alone = ours.contains_key("loss").then_some(("loss", tolerance.out));
+    for (group, tolerance) in groups.into_iter().chain(alone) {
         let expected = file.tensors.iter().filter(|(name, _)| name.starts_with(group));
         let finite = |x: &f64| x.is_finite().then_some(x.abs());
         let largest = expected

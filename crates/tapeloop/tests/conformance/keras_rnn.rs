@@ -4,8 +4,8 @@
 use serde_json::{Map, Value as Json, json};
 use tapeloop::layers::Config;
 use tapeloop::{
-    Bidirectional, BidirectionalLayer, BidirectionalOutput, Cell, Element, InputShape, LayerConfig, Masked, Model,
-    Module, Noise, Param, Pass, Path, Rng, Rnn, RnnOutput, Sequential, State, Tape, Tensor, Var,
+    Bidirectional, BidirectionalLayer, Cell, Element, InputShape, Layer, LayerConfig, Masked, Model, Module, Noise,
+    Param, Pass, Path, Rng, Rnn, Sequential, Tape, Tensor, Var,
 };
 
 use crate::Outcome;
@@ -70,8 +70,18 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
         "Embedding" => "embedding",
         "Masking" => "masking",
         "Dense" => "dense",
-        // A dense layer acts on the last axis, at every step.
-        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => return config(&layer["inner"]),
+        "LayerNormalization" => "layer_norm",
+        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one of the
+        // wrapper's.
+        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => {
+            let mut inner = layer["inner"].clone();
+            inner["args"]["activity_regularizer"] = arguments.remove("activity_regularizer").unwrap_or(Json::Null);
+            arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
+            return match arguments.keys().next() {
+                Some(name) => Err(format!("{name} of TimeDistributed is not supported yet")),
+                None => config(&inner),
+            };
+        }
         "Bidirectional" => {
             let merge = serde_json::from_value(arguments.remove("merge_mode").unwrap_or(json!("concat")));
             let both = Bidirectional {
@@ -81,6 +91,10 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
                     other => Some(Box::new(config(other)?)),
                 },
                 merge_mode: merge.map_err(|error| error.to_string())?,
+                activity_regularizer: match arguments.remove("activity_regularizer") {
+                    Some(own) => serde_json::from_value(own).map_err(|error| error.to_string())?,
+                    None => None,
+                },
             };
             arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
             return match arguments.keys().next() {
@@ -96,6 +110,11 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
             arguments.insert(activation.into(), json!("linear"));
         }
     }
+    // Keras' SimpleRNN takes an activity regularizer and drops it, so its references lack the term. Ours has it: see
+    // tapeloop-layers/tests/rules.rs.
+    if name == "simple_rnn" {
+        arguments.remove("activity_regularizer");
+    }
     // Weights come from the file; what is None is not there.
     arguments.retain(|name, value| {
         !WITHOUT_EFFECT.contains(&name.as_str()) && !name.ends_with("_initializer") && !value.is_null()
@@ -105,19 +124,48 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
 }
 
 impl<T: Element> Built<T> {
-    fn call<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>, noise: &[Noise<T>; 2]) -> Vec<Var<'t, T>> {
+    /// What it puts out, and the penalty of that.
+    fn call<'t>(
+        &self,
+        x: Masked<'t, T>,
+        initial: Option<&[Var<'t, T>]>,
+        noise: &[Noise<T>; 2],
+    ) -> (Vec<Var<'t, T>>, Option<Var<'t, T>>) {
         match self {
             Self::Rnn(rnn) => {
-                let RnnOutput { output, state } = rnn.run_with(x, initial, &noise[0]);
-                let state = if rnn.options().return_state { state } else { State::new() };
-                [output].into_iter().chain(state).collect()
+                let run = rnn.run_with(x, initial, &noise[0]);
+                let state = run.state.into_iter().filter(|_| rnn.options().return_state);
+                (std::iter::once(run.output).chain(state).collect(), run.penalty)
             }
             Self::Both(both) => {
-                let BidirectionalOutput { outputs, state } = both.run_with(x, initial, [&noise[0], &noise[1]]);
-                let state = if both.forward_layer().options().return_state { state } else { State::new() };
-                outputs.into_iter().chain(state).collect()
+                let run = both.run_with(x, initial, [&noise[0], &noise[1]]);
+                let state = run.state.into_iter().filter(|_| both.forward_layer().options().return_state);
+                (run.outputs.into_iter().chain(state).collect(), run.penalty)
             }
-            Self::Chain(model) => vec![model.forward(x, &mut Pass::inference())],
+            Self::Chain(model) => {
+                let Masked { value, penalty, .. } = model.forward_masked(x, &mut Pass::inference());
+                (vec![value], penalty)
+            }
+        }
+    }
+
+    /// The penalties of weights one by one; of a chain, their sum.
+    fn penalties<'t>(&self, tape: &'t Tape<T>) -> Vec<Var<'t, T>> {
+        let of = |rnn: &Rnn<T, AnyCell<T>>| -> Vec<Var<'t, T>> {
+            rnn.rules().penalties(rnn.cell(), tape).into_iter().map(|(_, penalty)| penalty).collect()
+        };
+        match self {
+            Self::Rnn(rnn) => of(rnn),
+            Self::Both(both) => [of(both.forward_layer()), of(both.backward_layer())].concat(),
+            Self::Chain(model) => model.penalty(tape).into_iter().collect(),
+        }
+    }
+
+    fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
+        match self {
+            Self::Rnn(rnn) => Layer::penalty(&**rnn, tape),
+            Self::Both(both) => Layer::penalty(&**both, tape),
+            Self::Chain(model) => model.penalty(tape),
         }
     }
 
@@ -135,7 +183,7 @@ impl<T: Element> Built<T> {
     fn reset_state(&self) {
         match self {
             Self::Rnn(rnn) => rnn.reset_state(),
-            Self::Both(both) => tapeloop::Layer::reset_state(&**both),
+            Self::Both(both) => Layer::reset_state(&**both),
             Self::Chain(model) => model.reset_state(),
         }
     }
@@ -197,6 +245,7 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
     };
     let mut leaves: Vec<(String, Var<'_, T>)> = Vec::new();
     let mut roots: Vec<(Var<'_, T>, &Tensor<T>)> = Vec::new();
+    let one = Tensor::scalar(T::ONE);
     let mut numbers = Numbers::new();
     let mut record = |outputs: &[Var<'_, T>], prefix: &str| {
         outputs.iter().enumerate().for_each(|(k, output)| {
@@ -215,7 +264,7 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
             if name == "r0" {
                 layer.reset_state();
             }
-            let outputs = layer.call(masked(leaves[x].1, file.tensors.get(&format!("mask{x}"))), None, &noise);
+            let (outputs, _) = layer.call(masked(leaves[x].1, file.tensors.get(&format!("mask{x}"))), None, &noise);
             record(&outputs, &format!("{name}/"));
             let carried = layer.carried().ok_or("a stateful layer carries nothing")?;
             let carried: Vec<_> = carried.into_iter().map(|state| tape.constant(state)).collect();
@@ -232,8 +281,12 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
         }
         let initial: Vec<_> = leaves[1..].iter().map(|(_, state)| *state).collect();
         let x = masked(leaves[0].1, file.tensors.get("mask"));
-        let outputs = layer.call(x, (states > 0).then_some(&initial), &noise);
+        let (outputs, activity) = layer.call(x, (states > 0).then_some(&initial), &noise);
         record(&outputs, "");
+        if case.config["add_losses"] == json!(true) {
+            numbers.extend(losses(&layer, &tape, activity, file)?);
+            roots.extend(activity.into_iter().chain(layer.penalty(&tape)).map(|penalty| (penalty, &one)));
+        }
         for (k, output) in outputs.into_iter().enumerate() {
             roots.extend(file.float(&format!("cot/{k}")).map(|cotangent| (output, cotangent)));
         }
@@ -267,6 +320,43 @@ fn noise<T: Element>(file: &File<T>, place: usize) -> Noise<T> {
         }
     }
     noise
+}
+
+/// Keras' list of penalties in our numbers: first those of outputs, one for each, then those of weights. Where ours is the
+/// sum of some of them, each is the reference's times our sum by theirs: it is as wrong as the sum.
+fn losses<'t, T: Element>(
+    layer: &Built<T>,
+    tape: &'t Tape<T>,
+    activity: Option<Var<'t, T>>,
+    file: &File<T>,
+) -> Result<Numbers<T>, String> {
+    let listed = file.names("out_losses/").len();
+    let mut groups: Vec<(usize, Option<Var<'t, T>>)> = Vec::new();
+    let weights = layer.penalties(tape);
+    if let Built::Chain(_) = layer {
+        groups.push((listed, weights.into_iter().chain(activity).reduce(|a, b| a + b)));
+    } else {
+        let others = listed.checked_sub(weights.len()).ok_or("Keras has fewer penalties")?;
+        groups.push((others, activity));
+        groups.extend(weights.into_iter().map(|penalty| (1, Some(penalty))));
+    }
+    let (mut numbers, mut first) = (Numbers::new(), 0);
+    for (count, ours) in groups {
+        let names: Vec<String> = (first..first + count).map(|k| format!("out_losses/{k}")).collect();
+        first += count;
+        let Some(ours) = ours else { continue };
+        if count == 0 {
+            return Err(format!("Keras has no penalty of outputs, ours is {}", ours.item()));
+        }
+        let theirs = |name: &String| file.exact.get(name).map(Tensor::item).ok_or(format!("the file has no {name}"));
+        let all = names.iter().map(theirs).collect::<Result<Vec<f64>, _>>()?;
+        let sum: f64 = all.iter().sum();
+        for (name, theirs) in names.into_iter().zip(all) {
+            let share = if sum == 0.0 { 1.0 / count as f64 } else { theirs / sum };
+            numbers.insert(name, Any::Float(Tensor::scalar(T::from_f64(ours.item().to_f64() * share))));
+        }
+    }
+    Ok(numbers)
 }
 
 fn masked<'t, T: Element>(x: Var<'t, T>, mask: Option<&Any<T>>) -> Masked<'t, T> {

@@ -9,6 +9,7 @@ mod compare;
 mod double_backward;
 mod expression;
 mod keras_rnn;
+mod keras_rules;
 mod namespace;
 mod torch_rnn;
 mod value;
@@ -36,9 +37,13 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
         "torch/ops" | "torch/losses" => expression::run(case, file),
         "torch/cell" | "torch/rnn_tanh" | "torch/rnn_relu" | "torch/lstm" | "torch/gru" => torch_rnn::run(case, file),
         "torch/double_backward" => double_backward::run(case, file),
-        "keras/simple_rnn" | "keras/lstm" | "keras/gru" | "keras/bidirectional" | "keras/chain" => {
-            keras_rnn::run(case, file)
-        }
+        "keras/simple_rnn"
+        | "keras/lstm"
+        | "keras/gru"
+        | "keras/bidirectional"
+        | "keras/chain"
+        | "keras/regularized" => keras_rnn::run(case, file),
+        "keras/regularizers" | "keras/constraints" => keras_rules::run(case, file),
         family => Ok(Outcome::Skipped(format!("{family} is not supported yet"))),
     }
 }
