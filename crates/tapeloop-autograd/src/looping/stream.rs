@@ -170,7 +170,7 @@ impl<T: Element> StreamBuilder<T> {
         if !matches!(output.dims(), [1, _]) {
             return Err(Untraceable::new(format!("returns {output}, where a stream needs a row of features")));
         }
-        T::compose(&mut self.composed, &*T::plan(&step, Want::All, false)?, looped, &fixed);
+        T::compose(&mut self.composed, &T::plan(&step, Want::All, false), looped, &fixed);
         Ok(())
     }
 

@@ -71,7 +71,8 @@ pub trait Op<T: Element>: fmt::Debug + Send + Sync {
     /// The vector-Jacobian product: gives every input that needs one its cotangent, written in operations.
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>);
 
-    /// What a loop needs to know to take the operation into its body. An opaque one keeps the loop from it.
+    /// What a loop needs to know to take the operation into a program, or to do it for many steps at once. An opaque one
+    /// is called step by step.
     #[doc(hidden)]
     fn form(&self) -> Form<T> {
         Form::opaque()
