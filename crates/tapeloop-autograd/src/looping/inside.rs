@@ -17,6 +17,7 @@ pub(crate) enum Inside<T: Element> {
 }
 
 /// What a run works in.
+#[allow(clippy::large_enum_variant, reason = "a box would be an allocation in every run")]
 pub(crate) enum Memory<T: Element> {
     Compiled(body::Memory<T>),
     Interpreted(interpret::Memory<T>),
