@@ -163,6 +163,7 @@ fn is_light<T: Element>(op: &AnyOp<T>) -> bool {
             | AnyOp::IfElse(_)
             | AnyOp::Slice(_)
             | AnyOp::BroadcastTo(_)
+            | AnyOp::Patches(_)
             | AnyOp::Permute(_)
             | AnyOp::Place(_)
             | AnyOp::Reshape(_)

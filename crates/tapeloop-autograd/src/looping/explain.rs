@@ -63,13 +63,13 @@ impl<T: Element> Interpreted<T> {
         let leaves = |is: fn(&Source<T>) -> bool| step.nodes.iter().filter(|node| is(&node.source)).count();
         let _ = writeln!(
             text,
-            "{indent}loop, interpreted: {} sequences, {} states, {} fixed values, {} outputs of which {saved} saved",
+            "{indent}loop: {} sequences, {} states, {} fixed values, {} outputs of which {saved} saved",
             leaves(|source| matches!(source, Source::Sequence(_))),
             step.next.len(),
             leaves(|source| matches!(source, Source::Fixed(_))),
             step.outputs.len(),
         );
-        let _ = writeln!(text, "{indent}  operation by operation, since the step {}", why.reason());
+        let _ = writeln!(text, "{indent}  interpreted, operation by operation, since the step {}:", why.reason());
         let name = |&id: &Id| match step.nodes[id].source {
             Source::Sequence(k) => format!("x{k}"),
             Source::State(k) => format!("state{k}"),

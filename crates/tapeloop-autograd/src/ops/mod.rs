@@ -233,7 +233,7 @@ ops! {
         /// Other shapes of the same elements.
         shape {
             broadcast_to::BroadcastTo, concat::Concat, diagonal::Diagonal, diagonal_place::DiagonalPlace,
-            flip::Flip, overlap_add::OverlapAdd, permute::Permute, place::Place, reshape::Reshape,
+            flip::Flip, overlap_add::OverlapAdd, patches::Patches, patches_add::PatchesAdd, permute::Permute, place::Place, reshape::Reshape,
             slice::Slice, triangle::Triangle, unfold::Unfold,
         }
         /// Elements chosen by their indices.
