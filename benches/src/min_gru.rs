@@ -41,8 +41,8 @@ impl<T: Element> MinGru<T> {
 }
 
 impl<T: Element> Cell<T> for MinGru<T> {
-    fn input_size(&self) -> usize {
-        self.kernel.value().shape()[0]
+    fn input_shape(&self) -> Shape {
+        Shape::from([self.kernel.value().shape()[0]])
     }
 
     fn state_shapes(&self) -> StateShapes {

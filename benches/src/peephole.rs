@@ -44,8 +44,8 @@ impl<T: Element> Peephole<T> {
 }
 
 impl<T: Element> Cell<T> for Peephole<T> {
-    fn input_size(&self) -> usize {
-        self.kernel.value().shape()[0]
+    fn input_shape(&self) -> Shape {
+        Shape::from([self.kernel.value().shape()[0]])
     }
 
     fn state_shapes(&self) -> StateShapes {

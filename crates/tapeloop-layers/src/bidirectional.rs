@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Module, Param, Path, Var};
 
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Cell, Error, Rnn, RnnOptions, RnnOutput, State};
+use crate::{Cell, Error, Noise, Rnn, RnnOptions, RnnOutput, State};
 
 /// How the outputs of both directions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +107,36 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
     /// As [`Rnn::run`]; if there are more or fewer states than both layers have.
     #[track_caller]
     pub fn run<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> BidirectionalOutput<'t, T> {
+        self.run_with(x, initial, [&Noise::none(), &Noise::none()])
+    }
+
+    /// As [`run`](Self::run), in a pass through a model: in training with what the cells [draw](Cell::draw) for it.
+    ///
+    /// # Panics
+    /// As `run`.
+    #[track_caller]
+    pub fn run_in<'t>(
+        &self,
+        x: impl Into<Masked<'t, T>>,
+        initial: Option<&[Var<'t, T>]>,
+        pass: &mut Pass,
+    ) -> BidirectionalOutput<'t, T> {
+        let x = x.into();
+        let noise = [self.forward_layer.draw(x, pass), self.backward_layer.draw(x, pass)];
+        self.run_with(x, initial, [&noise[0], &noise[1]])
+    }
+
+    /// As [`run`](Self::run), with this noise for the forward layer and for the backward layer.
+    ///
+    /// # Panics
+    /// As `run`.
+    #[track_caller]
+    pub fn run_with<'t>(
+        &self,
+        x: impl Into<Masked<'t, T>>,
+        initial: Option<&[Var<'t, T>]>,
+        noise: [&Noise<T>; 2],
+    ) -> BidirectionalOutput<'t, T> {
         let x = x.into();
         let (there, back) = match initial {
             None => (None, None),
@@ -122,14 +152,14 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
                 (Some(there), Some(back))
             }
         };
-        let forward = self.forward_layer.run(x, there);
+        let forward = self.forward_layer.run_with(x, there, noise[0]);
         // What goes backwards puts its outputs to their steps without being reversed twice.
         let backward = match self.backward_layer.options() {
             RnnOptions { return_sequences: true, go_backwards: false, .. } => {
-                let run = self.backward_layer.run(x, back);
+                let run = self.backward_layer.run_with(x, back, noise[1]);
                 RnnOutput { output: run.output.flip(&[1]), ..run }
             }
-            _ => self.backward_layer.run_in_time(x, back),
+            _ => self.backward_layer.run_in_time(x, back, noise[1]),
         };
         let (a, b) = (forward.output, backward.output);
         let outputs = match self.merge {
@@ -188,11 +218,11 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
     }
 
     #[track_caller]
-    fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
         if let Err(error) = self.one_output() {
             panic!("{error}");
         }
-        let value = self.run(x, None).outputs[0];
+        let value = self.run_in(x, None, pass).outputs[0];
         Masked { value, mask: x.mask.filter(|_| self.forward_layer.options().return_sequences) }
     }
 

@@ -1,7 +1,7 @@
 //! A recurrent cell is one step. It knows no time, no masks, no direction.
 
 use smallvec::SmallVec;
-use tapeloop_autograd::{Element, Module, Shape, Var};
+use tapeloop_autograd::{Element, Module, Rng, Shape, Tape, Tensor, Var};
 
 /// What a cell carries from step to step, in the order its documentation states.
 pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
@@ -9,13 +9,29 @@ pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
 /// The shapes of what a cell carries, without the batch axis.
 pub type StateShapes = SmallVec<[Shape; 2]>;
 
+/// What is drawn at random for one pass over a sequence, in the cell's own order: values, which have no gradient.
+#[derive(Clone, Debug)]
+pub struct Noise<T: Element = f32> {
+    /// What is the same at every step, (batch, …) or of one row for all.
+    pub held: SmallVec<[Tensor<T>; 2]>,
+    /// What every step has its own of, (batch, time, …).
+    pub each: SmallVec<[Tensor<T>; 2]>,
+}
+
+impl<T: Element> Noise<T> {
+    /// No noise.
+    pub fn none() -> Self {
+        Self { held: SmallVec::new(), each: SmallVec::new() }
+    }
+}
+
 /// One step of a recurrent network.
 ///
 /// A cell of one's own needs the shapes of what it carries and a `step` in primitive operations; everything
 /// else (time, direction, sequences, carried states) comes from [`Rnn`](crate::Rnn).
 ///
 /// ```
-/// use tapeloop_autograd::{Param, Rng, Tape, Tensor, Var, module};
+/// use tapeloop_autograd::{Param, Rng, Shape, Tape, Tensor, Var, module};
 /// use smallvec::smallvec;
 /// use tapeloop_layers::{Cell, Rnn, RnnOptions, State, StateShapes};
 ///
@@ -27,8 +43,8 @@ pub type StateShapes = SmallVec<[Shape; 2]>;
 /// module!(Independent { kernel, recurrent });
 ///
 /// impl Cell<f32> for Independent {
-///     fn input_size(&self) -> usize {
-///         self.kernel.value().shape()[0]
+///     fn input_shape(&self) -> Shape {
+///         [self.kernel.value().shape()[0]].into()
 ///     }
 ///     fn state_shapes(&self) -> StateShapes {
 ///         smallvec![self.recurrent.value().shape().clone()]
@@ -50,15 +66,29 @@ pub type StateShapes = SmallVec<[Shape; 2]>;
 /// assert_eq!(rnn.run(x, None).output.shape(), [2, 4]);
 /// ```
 pub trait Cell<T: Element>: Module<T> + Send {
-    /// The number of input features.
-    fn input_size(&self) -> usize;
+    /// The shape of a step's input, without the batch axis: most often the number of features.
+    fn input_shape(&self) -> Shape;
 
     /// The shapes of what is carried, without the batch axis.
     fn state_shapes(&self) -> StateShapes;
 
-    /// One step: `x` is (batch, features), each state (batch, …) in the order of
+    /// One step: `x` is (batch, …), each state (batch, …) in the order of
     /// [`state_shapes`](Self::state_shapes). Returns the next states in the same order.
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T>;
+
+    /// What one training pass over `time` steps of `batch` rows draws: dropout masks and the like. Nothing, unless the
+    /// cell says otherwise.
+    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
+        let _ = (tape, batch, time, rng);
+        Noise::none()
+    }
+
+    /// One step of a training pass, with what [`draw`](Self::draw) gave for it: what is held, then this step's own,
+    /// (batch, …). Without noise it is [`step`](Self::step).
+    fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
+        let _ = noise;
+        self.step(x, state)
+    }
 
     /// The step's output, from its input and the next states: the first of them, unless the cell says
     /// otherwise.
@@ -74,14 +104,20 @@ pub trait Cell<T: Element>: Module<T> + Send {
 }
 
 impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
-    fn input_size(&self) -> usize {
-        (**self).input_size()
+    fn input_shape(&self) -> Shape {
+        (**self).input_shape()
     }
     fn state_shapes(&self) -> StateShapes {
         (**self).state_shapes()
     }
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         (**self).step(x, state)
+    }
+    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
+        (**self).draw(tape, batch, time, rng)
+    }
+    fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
+        (**self).noisy_step(x, state, noise)
     }
     fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
         (**self).output(x, state)

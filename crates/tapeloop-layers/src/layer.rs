@@ -11,17 +11,29 @@ pub struct Pass {
     pub training: bool,
     /// What they draw from.
     pub rng: Rng,
+    /// What layers with a seed of their own fork from.
+    own: Rng,
 }
 
 impl Pass {
     /// A training pass: random choices follow from `seed` alone.
     pub fn training(seed: u64) -> Self {
-        Self { training: true, rng: Rng::new(seed) }
+        let rng = Rng::new(seed);
+        Self { training: true, own: rng.fork(0), rng }
     }
 
     /// A pass that makes no random choices.
     pub fn inference() -> Self {
-        Self { training: false, rng: Rng::new(0) }
+        let rng = Rng::new(0);
+        Self { training: false, own: rng.fork(0), rng }
+    }
+
+    /// A generator for a layer with a seed of its own: another one each time it is asked for, the same in passes of the
+    /// same seed.
+    pub(crate) fn own(&mut self, seed: u64) -> Rng {
+        let own = self.own.fork(seed);
+        self.own.uniform();
+        own
     }
 }
 

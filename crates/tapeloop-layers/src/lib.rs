@@ -12,10 +12,11 @@ mod layer;
 pub mod layers;
 mod model;
 mod rnn;
+mod variational;
 
 pub use activation::Activation;
 pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
-pub use cell::{Cell, State, StateShapes};
+pub use cell::{Cell, Noise, State, StateShapes};
 pub use cells::{GruCell, LstmCell, SimpleRnnCell};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
@@ -26,3 +27,4 @@ pub use layers::{
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
+pub use variational::Variational;

@@ -9,7 +9,7 @@ use tapeloop_autograd::{
 };
 
 use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::{Cell, Error, State};
+use crate::{Cell, Error, Noise, State};
 
 /// How a recurrent layer runs over time. Keras' names and defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct RnnOptions {
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
     pub checkpoint: Option<Checkpoint>,
+    /// Draws noise from a generator of the layer's own, which a pass forks by this number: what layers without one draw
+    /// changes nothing. Otherwise it is drawn from the pass's.
+    pub seed: Option<u64>,
 }
 
 /// A cell repeated over time.
@@ -54,6 +57,16 @@ pub struct Rnn<T: Element, C> {
 
 /// The states of a step with a mask: the cell's, and behind them the output before.
 type Carried<'t, T> = SmallVec<[Var<'t, T>; 4]>;
+
+/// What all steps of a call have in common.
+#[derive(Clone, Copy)]
+struct How<'a, T: Element> {
+    masked: bool,
+    /// Whether all states were 0 at the start.
+    from_zeros: bool,
+    /// The noise that is the same at every step.
+    held: &'a [Tensor<T>],
+}
 
 /// What a recurrent layer returns.
 #[derive(Clone, Debug)]
@@ -108,16 +121,66 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// (batch, …).
     #[track_caller]
     pub fn run<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
-        let run = self.run_in_time(x.into(), initial);
+        self.run_with(x, initial, &Noise::none())
+    }
+
+    /// As [`run`](Self::run), in a pass through a model: in training with what the cell [draws](Cell::draw) for it.
+    ///
+    /// # Panics
+    /// As `run`.
+    #[track_caller]
+    pub fn run_in<'t>(
+        &self,
+        x: impl Into<Masked<'t, T>>,
+        initial: Option<&[Var<'t, T>]>,
+        pass: &mut Pass,
+    ) -> RnnOutput<'t, T> {
+        let x = x.into();
+        let noise = self.draw(x, pass);
+        self.run_with(x, initial, &noise)
+    }
+
+    /// As [`run`](Self::run), with this noise, in the order of the cell's own.
+    ///
+    /// # Panics
+    /// As `run`.
+    #[track_caller]
+    pub fn run_with<'t>(
+        &self,
+        x: impl Into<Masked<'t, T>>,
+        initial: Option<&[Var<'t, T>]>,
+        noise: &Noise<T>,
+    ) -> RnnOutput<'t, T> {
+        let run = self.run_in_time(x.into(), initial, noise);
         match self.options.go_backwards && self.options.return_sequences {
             true => RnnOutput { output: run.output.flip(&[1]), ..run },
             false => run,
         }
     }
 
-    /// As [`run`](Self::run), with all outputs at the places of their steps, whichever way they were made.
+    /// What the cell draws for a pass over `x`: nothing, unless it is for training.
     #[track_caller]
-    pub(crate) fn run_in_time<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>) -> RnnOutput<'t, T> {
+    pub(crate) fn draw<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Noise<T> {
+        let shape = x.value.shape();
+        if let Err(error) = self.check(&shape) {
+            panic!("{error}");
+        }
+        let (tape, batch, time) = (x.value.tape(), shape[0], shape[1]);
+        match (pass.training, self.options.seed) {
+            (false, _) => Noise::none(),
+            (true, None) => self.cell.draw(tape, batch, time, &mut pass.rng),
+            (true, Some(seed)) => self.cell.draw(tape, batch, time, &mut pass.own(seed)),
+        }
+    }
+
+    /// As [`run_with`](Self::run_with), with all outputs at the places of their steps, whichever way they were made.
+    #[track_caller]
+    pub(crate) fn run_in_time<'t>(
+        &self,
+        x: Masked<'t, T>,
+        initial: Option<&[Var<'t, T>]>,
+        noise: &Noise<T>,
+    ) -> RnnOutput<'t, T> {
         let Masked { value: x, mask } = x;
         let shape = x.shape();
         if let Err(error) = self.check(&shape) {
@@ -136,6 +199,10 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             let mask = if mask.needs_grad() { mask.ne(0.0) } else { mask };
             sequences.push(mask.unsqueeze(-1));
         }
+        for each in &noise.each {
+            sequences.push(x.tape().constant(each.clone()));
+        }
+        let masked = mask.is_some();
         let carried = self.carried_state().filter(|_| self.options.stateful);
         let from_zeros = initial.is_none() && carried.is_none();
         let mut state: Carried<'t, T> = self.start(x.tape(), shape[0], initial, carried).into_iter().collect();
@@ -143,11 +210,12 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         if mask.is_some() && !self.options.zero_output_for_mask {
             state.push(x.tape().full(self.output_of(&[shape[0]]), 0.0));
         }
-        let Looped { output, state } = match self.run_loop(&sequences, &state, from_zeros) {
+        let how = How { masked, from_zeros, held: &noise.held };
+        let Looped { output, state } = match self.run_loop(&sequences, &state, how) {
             Ok(ran) => ran,
             Err(reason) => {
                 *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-                self.run_steps(&sequences, state, from_zeros)
+                self.run_steps(&sequences, state, how)
             }
         };
         let state: State<'t, T> = state.into_iter().take(count).collect();
@@ -164,7 +232,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         &self,
         sequences: &[Var<'t, T>],
         state: &[Var<'t, T>],
-        from_zeros: bool,
+        how: How<'_, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
         if self.options.unroll {
             return Err(Untraceable::new("is to be unrolled"));
@@ -181,26 +249,32 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         if !self.options.return_sequences {
             over = over.last();
         }
-        let ran = over.run(state, |x, state| self.step(x, state, from_zeros))?;
+        let ran = over.run(state, |x, state| self.step(x, state, how))?;
         Ok(match self.options.return_sequences {
             true => Looped { output: ran.output.swap_axes(0, 1), ..ran },
             false => ran,
         })
     }
 
-    /// One step, of the present input and behind it its mask, if there is one. Behind the cell's states there is then the
-    /// output before, unless masked steps put out 0. `from_zeros`: whether all of them were 0 at the start.
-    fn step<'t>(&self, x: &[Var<'t, T>], state: &[Var<'t, T>], from_zeros: bool) -> Returned<'t, T> {
+    /// One step, of the present input, its mask, if there is one, and this step's own noise. Behind the cell's states
+    /// there is with a mask the output before, unless masked steps put out 0.
+    fn step<'t>(&self, x: &[Var<'t, T>], state: &[Var<'t, T>], how: How<'_, T>) -> Returned<'t, T> {
+        let (x, each) = x.split_at(1 + usize::from(how.masked));
         let [x, mask @ ..] = x else { unreachable!("there is an input") };
+        let mut noise: SmallVec<[Var<'t, T>; 4]> = SmallVec::new();
+        for held in how.held {
+            noise.push(x.tape().constant(held.clone()));
+        }
+        noise.extend(each.iter().copied());
         let Some(&mask) = mask.first() else {
-            let state = self.cell.step(*x, state);
+            let state = self.cell_step(*x, state, &noise);
             let output = self.cell.output(*x, &state);
             return (state.into_iter().collect(), output);
         };
         let (state, held) = state.split_at(self.cell.state_shapes().len());
         // What is selected away has a gradient of 0, which NaN on the way back would make NaN.
         let x = beside(mask, x.rank()).if_else(*x, 0.0);
-        let next = self.cell.step(x, state);
+        let next = self.cell_step(x, state, &noise);
         let output = self.cell.output(x, &next);
         let mut kept = Carried::new();
         for (next, state) in next.iter().zip(state) {
@@ -212,7 +286,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         };
         match next.iter().position(|next| output.is(*next)) {
             // The state is held already; only before the first step that counts it could be another than the output.
-            Some(k) if from_zeros => {
+            Some(k) if how.from_zeros => {
                 let output = kept[k];
                 kept.push(held);
                 (kept, output)
@@ -225,9 +299,16 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         }
     }
 
+    fn cell_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
+        match noise {
+            [] => self.cell.step(x, state),
+            noise => self.cell.noisy_step(x, state, noise),
+        }
+    }
+
     /// One step after the other on the tape.
     #[track_caller]
-    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: Carried<'t, T>, from_zeros: bool) -> Looped<'t, T> {
+    fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: Carried<'t, T>, how: How<'_, T>) -> Looped<'t, T> {
         let (batch, time) = (sequences[0].dim(0), sequences[0].dim(1));
         let mut outputs = Vec::with_capacity(time);
         for turn in 0..time {
@@ -236,7 +317,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             for x in sequences {
                 present.push(x.select(1, t));
             }
-            let (next, output) = self.step(&present, &state, from_zeros);
+            let (next, output) = self.step(&present, &state, how);
             state = next;
             outputs.push(output);
         }
@@ -289,7 +370,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// # Errors
     /// If the layer goes backwards, or its step cannot be a [`Loop`].
     pub fn stream(&self) -> Result<Stream<T>, Error> {
-        let mut builder = Stream::builder(self.cell.input_size());
+        let mut builder = Stream::builder(self.cell.input_shape().iter().product());
         Layer::stream(self, &mut builder)?;
         builder.build().map_err(unstreamed)
     }
@@ -347,13 +428,15 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
     /// The rule for inputs.
     fn check(&self, x: &Shape) -> Result<(), ShapeError> {
-        match x.dims() {
-            [_, _, features] if *features == self.cell.input_size() => Ok(()),
-            _ => {
-                let rule = format!("it needs (batch, time, {} features)", self.cell.input_size());
-                Err(ShapeError::new("rnn", &[x], rule))
-            }
+        let needed = self.cell.input_shape();
+        if x.rank() == 2 + needed.rank() && x[2..] == *needed {
+            return Ok(());
         }
+        let rule = match *needed {
+            [features] => format!("it needs (batch, time, {features} features)"),
+            _ => format!("it needs (batch, time, …) with {needed} at every step"),
+        };
+        Err(ShapeError::new("rnn", &[x], rule))
     }
 }
 
@@ -380,23 +463,33 @@ impl<T: Element, C: Module<T>> Module<T> for Rnn<T, C> {
 
 impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
     #[track_caller]
-    fn forward<'t>(&self, x: Var<'t, T>, _: &mut Pass) -> Var<'t, T> {
-        self.run(x, None).output
+    fn forward<'t>(&self, x: Var<'t, T>, pass: &mut Pass) -> Var<'t, T> {
+        self.run_in(x, None, pass).output
     }
 
     #[track_caller]
-    fn forward_masked<'t>(&self, x: Masked<'t, T>, _: &mut Pass) -> Masked<'t, T> {
-        let value = self.run(x, None).output;
+    fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
+        let value = self.run_in(x, None, pass).output;
         // The last output has no time left to mask. Outputs in the order of processing have that of the steps, as in Keras.
         Masked { value, mask: x.mask.filter(|_| self.options.return_sequences) }
     }
 
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
-        let [time, features] = input else {
-            return Err(Error::config("rnn", format!("needs (time, features), got {} axes", input.len())));
+        let needed = self.cell.input_shape();
+        let [time, step @ ..] = input else {
+            return Err(Error::config("rnn", "needs time behind the batch, got no axes"));
         };
-        if *features != Some(self.cell.input_size()) {
-            return Err(Error::config("rnn", format!("needs {} features", self.cell.input_size())));
+        if step.len() != needed.rank() {
+            let axes = if needed.rank() == 1 { "(time, features)" } else { "(time, …)" };
+            let problem = format!("needs {} axes behind the batch {axes}, got {}", 1 + needed.rank(), input.len());
+            return Err(Error::config("rnn", problem));
+        }
+        if step.iter().zip(needed.iter()).any(|(&got, &needed)| got != Some(needed)) {
+            let problem = match *needed {
+                [features] => format!("needs {features} features"),
+                _ => format!("needs {needed} at every step"),
+            };
+            return Err(Error::config("rnn", problem));
         }
         let output = self.cell.output_shape();
         let time = self.options.return_sequences.then_some(*time);
@@ -427,7 +520,11 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
                 "it cannot be streamed: it goes backwards, from the last step to the first",
             ));
         }
-        stream.step(&self.cell.state_shapes(), |x, state| self.step(&[x], state, true)).map_err(unstreamed)
+        stream
+            .step(&self.cell.state_shapes(), |x, state| {
+                self.step(&[x], state, How { masked: false, from_zeros: true, held: &[] })
+            })
+            .map_err(unstreamed)
     }
 }
 

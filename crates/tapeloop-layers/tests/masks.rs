@@ -32,8 +32,8 @@ impl<T: Element> Scaled<T> {
 }
 
 impl<T: Element> Cell<T> for Scaled<T> {
-    fn input_size(&self) -> usize {
-        INPUT
+    fn input_shape(&self) -> Shape {
+        Shape::from([INPUT])
     }
     fn state_shapes(&self) -> StateShapes {
         smallvec![Shape::from([UNITS])]

@@ -2,7 +2,7 @@
 
 use smallvec::smallvec;
 use tapeloop_autograd::kernels::dispatch::{Isa, isa};
-use tapeloop_autograd::{Element, Param, Rng, Stream, Tape, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Stream, Tape, Tensor, Var, module};
 use tapeloop_layers::{
     Activation, ActivationLayer, Cell, Dense, Dropout, Embedding, Gru, LayerNorm, Lstm, Rnn, RnnOptions, Sequential,
     SimpleRnn, State, StateShapes,
@@ -185,8 +185,8 @@ struct Odd<T: Element> {
 module!(Odd<T> { kernel, recurrent, peephole, gamma, projection });
 
 impl<T: Element> Cell<T> for Odd<T> {
-    fn input_size(&self) -> usize {
-        self.kernel.value().shape()[0]
+    fn input_shape(&self) -> Shape {
+        Shape::from([self.kernel.value().shape()[0]])
     }
     fn state_shapes(&self) -> StateShapes {
         let units = self.recurrent.value().shape()[0];
@@ -204,7 +204,7 @@ impl<T: Element> Cell<T> for Odd<T> {
     fn output<'t>(&self, x: Var<'t, T>, s: &[Var<'t, T>]) -> Var<'t, T> {
         s[3].matmul(&self.projection) + x.sum(&[-1], true)
     }
-    fn output_shape(&self) -> tapeloop_autograd::Shape {
+    fn output_shape(&self) -> Shape {
         [self.projection.value().shape()[1]].into()
     }
 }
@@ -308,8 +308,8 @@ fn what_cannot_be_streamed_says_why() {
     }
     module!(Looks { shift });
     impl Cell<f32> for Looks {
-        fn input_size(&self) -> usize {
-            1
+        fn input_shape(&self) -> Shape {
+            Shape::from([1])
         }
         fn state_shapes(&self) -> StateShapes {
             smallvec![[1].into()]

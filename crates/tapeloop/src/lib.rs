@@ -34,7 +34,7 @@ pub mod prelude {
     pub use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var, module, s};
     pub use tapeloop_layers::{
         Activation, Bidirectional, Cell, Dense, Dropout, Embedding, Gru, Initializer, LayerNorm, Lstm, Masked, Masking,
-        Merge, Model, Pass, Rnn, RnnOptions, Sequential, SimpleRnn, State, StateShapes,
+        Merge, Model, Noise, Pass, Rnn, RnnOptions, Sequential, SimpleRnn, State, StateShapes, Variational,
     };
     pub use tapeloop_optim::{
         Adam, AdamW, Groups, Optimizer, RmsProp, Rule, Schedule, Sgd, clip_by_global_norm, clip_by_norm, clip_by_value,

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::ops::{Example, example};
-use crate::tape::Var;
+use crate::tape::{Tape, Var};
 use crate::tensor::Tensor;
 use crate::tensor::random::Rng;
 
@@ -30,6 +30,17 @@ fn entries<T: Element>(rate: f64, rng: &mut Rng) -> impl FnMut() -> T {
     assert!((0.0..=1.0).contains(&rate), "dropout: a rate of {rate} is not in 0..=1");
     let kept = if rate < 1.0 { T::from_f64(1.0 / (1.0 - rate)) } else { T::ZERO };
     move || if rng.uniform() < rate { T::ZERO } else { kept }
+}
+
+impl<T: Element> Tape<T> {
+    /// A [dropout mask](Tensor::dropout_mask), in memory that is used again.
+    ///
+    /// # Panics
+    /// If the rate is not in 0..=1.
+    #[track_caller]
+    pub fn dropout_mask(&self, shape: impl Into<crate::Shape>, rate: f64, rng: &mut Rng) -> Var<'_, T> {
+        self.drawn(&shape.into(), entries(rate, rng))
+    }
 }
 
 impl<T: Element> Var<'_, T> {

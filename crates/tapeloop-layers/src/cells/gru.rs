@@ -1,9 +1,10 @@
 //! The gated recurrent unit.
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Element, Param, Shape, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
-use crate::{Activation, Cell, State, StateShapes};
+use crate::variational::{dropped, product};
+use crate::{Activation, Cell, Noise, State, StateShapes, Variational};
 
 /// The gated recurrent unit (Cho et al. 2014), in Keras' layout: the last axis of `kernel` (input, 3·units),
 /// `recurrent_kernel` (units, 3·units) and `bias` holds the gates z, r, h. State: h.
@@ -32,12 +33,14 @@ pub struct GruCell<T: Element = f32> {
     pub recurrent_activation: Activation,
     /// Whether the reset gate acts after the product with the recurrent weights.
     pub reset_after: bool,
+    /// What is dropped in training: nothing.
+    pub variational: Variational,
 }
-module!(GruCell<T> { kernel, recurrent_kernel, bias } rest { activation, recurrent_activation, reset_after });
+module!(GruCell<T> { kernel, recurrent_kernel, bias } rest { activation, recurrent_activation, reset_after, variational });
 
 impl<T: Element> Cell<T> for GruCell<T> {
-    fn input_size(&self) -> usize {
-        self.kernel.value().shape()[0]
+    fn input_shape(&self) -> Shape {
+        Shape::from([self.kernel.value().shape()[0]])
     }
 
     fn state_shapes(&self) -> StateShapes {
@@ -45,12 +48,22 @@ impl<T: Element> Cell<T> for GruCell<T> {
     }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
+        self.noisy_step(x, state, &[])
+    }
+
+    fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
+        let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
+        self.variational.draw(3, [&[batch, input], &[batch, units]], tape, rng)
+    }
+
+    fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
         let (σ, τ) = (self.recurrent_activation, self.activation);
         let h = state[0];
-        let mut a = x.matmul(&self.kernel);
+        let drop = self.variational.masks(3, noise);
+        let mut a = product(x, drop.input, &self.kernel);
         let (z, ĥ);
         if self.reset_after {
-            let mut s = h.matmul(&self.recurrent_kernel);
+            let mut s = product(h, drop.state, &self.recurrent_kernel);
             if let Some(bias) = &self.bias {
                 let bias = x.tape().param(bias);
                 a = a + bias.select(0, 0);
@@ -65,9 +78,10 @@ impl<T: Element> Cell<T> for GruCell<T> {
                 a = a + bias;
             }
             let ([az, ar, ah], [uz, ur, uh]) = (a.gates(), x.tape().param(&self.recurrent_kernel).gates());
-            z = σ.apply(az + h.matmul(uz));
-            let r = σ.apply(ar + h.matmul(ur));
-            ĥ = τ.apply(ah + (r * h).matmul(uh));
+            let [hz, hr, hh] = [0, 1, 2].map(|k| dropped(h, drop.state, k));
+            z = σ.apply(az + hz.matmul(uz));
+            let r = σ.apply(ar + hr.matmul(ur));
+            ĥ = τ.apply(ah + (r * hh).matmul(uh));
         }
         smallvec![z * h + (1.0 - z) * ĥ]
     }

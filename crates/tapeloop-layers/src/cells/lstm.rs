@@ -1,9 +1,10 @@
 //! Long short-term memory.
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Element, Param, Shape, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
-use crate::{Activation, Cell, State, StateShapes};
+use crate::variational::product;
+use crate::{Activation, Cell, Noise, State, StateShapes, Variational};
 
 /// Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000), in
 /// Keras' layout: the last axis of `kernel` (input, 4·units), `recurrent_kernel` (units, 4·units) and
@@ -29,12 +30,14 @@ pub struct LstmCell<T: Element = f32> {
     pub activation: Activation,
     /// Of the gates: σ.
     pub recurrent_activation: Activation,
+    /// What is dropped in training: nothing.
+    pub variational: Variational,
 }
-module!(LstmCell<T> { kernel, recurrent_kernel, bias } rest { activation, recurrent_activation });
+module!(LstmCell<T> { kernel, recurrent_kernel, bias } rest { activation, recurrent_activation, variational });
 
 impl<T: Element> Cell<T> for LstmCell<T> {
-    fn input_size(&self) -> usize {
-        self.kernel.value().shape()[0]
+    fn input_shape(&self) -> Shape {
+        Shape::from([self.kernel.value().shape()[0]])
     }
 
     fn state_shapes(&self) -> StateShapes {
@@ -43,9 +46,19 @@ impl<T: Element> Cell<T> for LstmCell<T> {
     }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
+        self.noisy_step(x, state, &[])
+    }
+
+    fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
+        let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
+        self.variational.draw(4, [&[batch, input], &[batch, units]], tape, rng)
+    }
+
+    fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
         let (σ, τ) = (self.recurrent_activation, self.activation);
         let (h, c) = (state[0], state[1]);
-        let mut z = x.matmul(&self.kernel) + h.matmul(&self.recurrent_kernel);
+        let drop = self.variational.masks(4, noise);
+        let mut z = product(x, drop.input, &self.kernel) + product(h, drop.state, &self.recurrent_kernel);
         if let Some(bias) = &self.bias {
             z = z + bias;
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Checkpoint, Element, Rng};
 
 use super::keeps_shape;
-use super::recurrent::recurrent;
+use super::recurrent::{implementation, recurrent};
 use crate::{Activation, Error, Initializer, LstmCell};
 
 /// The configuration of an LSTM layer: Keras' `LSTM(units, …)` with its defaults.
@@ -36,6 +36,16 @@ pub struct Lstm {
     pub bias_initializer: Initializer,
     /// Puts 1 in the forget gate's part of the bias. Default true.
     pub unit_forget_bias: bool,
+    /// The probability with which a feature of the input is dropped in training, the same ones at every step. Default 0.
+    pub dropout: f64,
+    /// The probability with which a unit of the state is dropped in training, the same ones at every step. Default 0.
+    pub recurrent_dropout: f64,
+    /// 1 draws dropout for every gate anew, as `recurrent_dropout` does anyway; 2 once for all. It changes nothing else.
+    /// Default 2.
+    pub implementation: u8,
+    /// Draws from a generator of the layer's own, which a pass forks by this number. Default none: from the pass's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Every step's output instead of the last one's. Default false.
     pub return_sequences: bool,
     /// Also the last states. Default false.
@@ -64,6 +74,10 @@ impl Default for Lstm {
             recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
             bias_initializer: Initializer::Zeros,
             unit_forget_bias: true,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            implementation: 2,
+            seed: None,
             return_sequences: false,
             return_state: false,
             go_backwards: false,
@@ -88,16 +102,24 @@ impl Lstm {
         Self { unit_forget_bias, ..self }
     }
 
+    /// How dropout is drawn: 1 for every gate anew, 2 once for all.
+    pub fn implementation(self, implementation: u8) -> Self {
+        Self { implementation, ..self }
+    }
+
     /// A cell with fresh weights for this many input features.
     ///
     /// # Errors
-    /// If an initializer does not suit its weight, or an activation does not keep the shape.
+    /// If an initializer does not suit its weight, an activation does not keep the shape, or a rate is no probability.
     pub fn try_cell<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<LstmCell<T>, Error> {
         let (name, units) = ("lstm", self.units);
         keeps_shape(name, "activation", self.activation)?;
         keeps_shape(name, "recurrent_activation", self.recurrent_activation)?;
         // Too many are an error of the initializer's, not of the product.
         let width = units.saturating_mul(4);
+        let variational = self.variational(self.implementation == 1);
+        variational.check(name)?;
+        implementation(name, self.implementation)?;
         let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, width], rng)?;
         let recurrent_kernel = self.recurrent_initializer.weight(name, "recurrent_initializer", [units, width], rng)?;
         let mut bias = None;
@@ -109,6 +131,6 @@ impl Lstm {
             bias = Some(fresh);
         }
         let Self { activation, recurrent_activation, .. } = *self;
-        Ok(LstmCell { kernel, recurrent_kernel, bias, activation, recurrent_activation })
+        Ok(LstmCell { kernel, recurrent_kernel, bias, activation, recurrent_activation, variational })
     }
 }

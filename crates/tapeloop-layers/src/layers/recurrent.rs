@@ -14,6 +14,14 @@ pub(super) fn input_width(layer: &str, units: usize, input: &[Option<usize>]) ->
     }
 }
 
+/// The rule for Keras' `implementation`.
+pub(super) fn implementation(layer: &str, implementation: u8) -> Result<(), Error> {
+    match implementation {
+        1 | 2 => Ok(()),
+        other => Err(Error::config(layer, format!("implementation: there are 1 and 2, got {other}"))),
+    }
+}
+
 /// The layer that repeats `cell`, whichever it is.
 pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOptions) -> Rnn<T, Box<dyn Cell<T>>> {
     Rnn::new(Box::new(cell), options)
@@ -51,6 +59,26 @@ macro_rules! recurrent {
             /// What `bias` starts from.
             pub fn bias_initializer(self, bias_initializer: $crate::Initializer) -> Self {
                 Self { bias_initializer, ..self }
+            }
+
+            /// Drops features of the input in training with this probability, the same ones at every step.
+            pub fn dropout(self, dropout: f64) -> Self {
+                Self { dropout, ..self }
+            }
+
+            /// Drops units of the state in training with this probability, the same ones at every step.
+            pub fn recurrent_dropout(self, recurrent_dropout: f64) -> Self {
+                Self { recurrent_dropout, ..self }
+            }
+
+            /// Draws from a generator of the layer's own, which a pass forks by this number.
+            pub fn seed(self, seed: u64) -> Self {
+                Self { seed: Some(seed), ..self }
+            }
+
+            fn variational(&self, per_gate: bool) -> $crate::Variational {
+                let Self { dropout, recurrent_dropout, .. } = *self;
+                $crate::Variational { dropout, recurrent_dropout, per_gate }
             }
 
             /// Returns every step's output instead of the last one's.
@@ -92,7 +120,7 @@ macro_rules! recurrent {
             /// How the layer runs over time.
             pub fn options(&self) -> $crate::RnnOptions {
                 let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
-                let Self { zero_output_for_mask, unroll, checkpoint, .. } = *self;
+                let Self { zero_output_for_mask, unroll, checkpoint, seed, .. } = *self;
                 $crate::RnnOptions {
                     return_sequences,
                     return_state,
@@ -101,6 +129,7 @@ macro_rules! recurrent {
                     zero_output_for_mask,
                     unroll,
                     checkpoint,
+                    seed,
                 }
             }
 

@@ -32,6 +32,13 @@ pub struct SimpleRnn {
     pub recurrent_initializer: Initializer,
     /// Of `bias`. Default zeros.
     pub bias_initializer: Initializer,
+    /// The probability with which a feature of the input is dropped in training, the same ones at every step. Default 0.
+    pub dropout: f64,
+    /// The probability with which a unit of the state is dropped in training, the same ones at every step. Default 0.
+    pub recurrent_dropout: f64,
+    /// Draws from a generator of the layer's own, which a pass forks by this number. Default none: from the pass's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// Every step's output instead of the last one's. Default false.
     pub return_sequences: bool,
     /// Also the last state. Default false.
@@ -58,6 +65,9 @@ impl Default for SimpleRnn {
             kernel_initializer: Initializer::GlorotUniform,
             recurrent_initializer: Initializer::Orthogonal { gain: 1.0 },
             bias_initializer: Initializer::Zeros,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            seed: None,
             return_sequences: false,
             return_state: false,
             go_backwards: false,
@@ -75,16 +85,18 @@ impl SimpleRnn {
     /// A cell with fresh weights for this many input features.
     ///
     /// # Errors
-    /// If an initializer does not suit its weight, or the activation does not keep the shape.
+    /// If an initializer does not suit its weight, the activation does not keep the shape, or a rate is no probability.
     pub fn try_cell<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<SimpleRnnCell<T>, Error> {
         let (name, units) = ("simple_rnn", self.units);
         keeps_shape(name, "activation", self.activation)?;
+        let variational = self.variational(false);
+        variational.check(name)?;
         let kernel = self.kernel_initializer.weight(name, "kernel_initializer", [input, units], rng)?;
         let recurrent_kernel = self.recurrent_initializer.weight(name, "recurrent_initializer", [units, units], rng)?;
         let bias = match self.use_bias {
             true => Some(self.bias_initializer.weight(name, "bias_initializer", [units], rng)?),
             false => None,
         };
-        Ok(SimpleRnnCell { kernel, recurrent_kernel, bias, activation: self.activation })
+        Ok(SimpleRnnCell { kernel, recurrent_kernel, bias, activation: self.activation, variational })
     }
 }

@@ -4,15 +4,15 @@
 use serde_json::{Map, Value as Json, json};
 use tapeloop::layers::Config;
 use tapeloop::{
-    Bidirectional, BidirectionalLayer, Cell, Element, InputShape, LayerConfig, Masked, Model, Module, Param, Pass,
-    Path, Rng, Rnn, Sequential, Tape, Tensor, Var,
+    Bidirectional, BidirectionalLayer, BidirectionalOutput, Cell, Element, InputShape, LayerConfig, Masked, Model,
+    Module, Noise, Param, Pass, Path, Rng, Rnn, RnnOutput, Sequential, State, Tape, Tensor, Var,
 };
 
 use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
 
 /// Arguments that change no number, at least not here.
-const WITHOUT_EFFECT: [&str; 7] = ["unroll", "implementation", "use_cudnn", "name", "seed", "dtype", "trainable"];
+const WITHOUT_EFFECT: [&str; 6] = ["unroll", "use_cudnn", "name", "seed", "dtype", "trainable"];
 
 type AnyCell<T> = Box<dyn Cell<T>>;
 
@@ -31,7 +31,6 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
 
 /// The layer of a case, or why it does not exist yet.
 fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
-    let training = case.config["training"] == json!(true);
     let shape = case.config["input_shape"].as_array().ok_or("the case has no input shape")?;
     let axes: Vec<Option<usize>> = shape[1..].iter().map(|n| n.as_u64().map(|n| n as usize)).collect();
     let rng = &mut Rng::new(0);
@@ -39,14 +38,14 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
     if let Some(layers) = case.config["layers"].as_array() {
         let mut chain = Sequential::new(InputShape(axes));
         for layer in layers {
-            chain = match config(layer, training) {
+            chain = match config(layer) {
                 Ok(config) => chain.add(config),
                 Err(reason) => return Ok(Err(reason)),
             };
         }
         return Ok(Ok(Built::Chain(chain.build(0).map_err(error)?)));
     }
-    Ok(match config(&case.config, training) {
+    Ok(match config(&case.config) {
         Ok(LayerConfig::Bidirectional(both)) => {
             let width = axes.last().copied().flatten().ok_or("the case has no width")?;
             Ok(Built::Both(Box::new(both.try_layer(width, rng).map_err(error)?)))
@@ -57,14 +56,12 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
 }
 
 /// Our configuration of Keras' one; what we do not know is no failure: it does not exist yet.
-fn config(layer: &Json, training: bool) -> Result<LayerConfig, String> {
+fn config(layer: &Json) -> Result<LayerConfig, String> {
     let kind = layer["layer"].as_str().unwrap_or_default();
     let mut arguments: Map<String, Json> = layer["args"].as_object().cloned().unwrap_or_default();
-    for name in ["dropout", "recurrent_dropout"] {
-        let rate = arguments.remove(name).and_then(|rate| rate.as_f64()).unwrap_or(0.0);
-        if rate > 0.0 && training {
-            return Err(format!("{name} inside a recurrent layer is not supported yet"));
-        }
+    if kind == "SimpleRNN" {
+        // It has one product alone.
+        arguments.remove("implementation");
     }
     let name = match kind {
         "SimpleRNN" => "simple_rnn",
@@ -74,14 +71,14 @@ fn config(layer: &Json, training: bool) -> Result<LayerConfig, String> {
         "Masking" => "masking",
         "Dense" => "dense",
         // A dense layer acts on the last axis, at every step.
-        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => return config(&layer["inner"], training),
+        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => return config(&layer["inner"]),
         "Bidirectional" => {
             let merge = serde_json::from_value(arguments.remove("merge_mode").unwrap_or(json!("concat")));
             let both = Bidirectional {
-                forward_layer: Box::new(config(&layer["inner"], training)?),
+                forward_layer: Box::new(config(&layer["inner"])?),
                 backward_layer: match &layer["backward"] {
                     Json::Null => None,
-                    other => Some(Box::new(config(other, training)?)),
+                    other => Some(Box::new(config(other)?)),
                 },
                 merge_mode: merge.map_err(|error| error.to_string())?,
             };
@@ -108,10 +105,18 @@ fn config(layer: &Json, training: bool) -> Result<LayerConfig, String> {
 }
 
 impl<T: Element> Built<T> {
-    fn call<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>) -> Vec<Var<'t, T>> {
+    fn call<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>, noise: &[Noise<T>; 2]) -> Vec<Var<'t, T>> {
         match self {
-            Self::Rnn(rnn) => rnn.call(x, initial).into_vec(),
-            Self::Both(both) => both.call(x, initial).into_vec(),
+            Self::Rnn(rnn) => {
+                let RnnOutput { output, state } = rnn.run_with(x, initial, &noise[0]);
+                let state = if rnn.options().return_state { state } else { State::new() };
+                [output].into_iter().chain(state).collect()
+            }
+            Self::Both(both) => {
+                let BidirectionalOutput { outputs, state } = both.run_with(x, initial, [&noise[0], &noise[1]]);
+                let state = if both.forward_layer().options().return_state { state } else { State::new() };
+                outputs.into_iter().chain(state).collect()
+            }
             Self::Chain(model) => vec![model.forward(x, &mut Pass::inference())],
         }
     }
@@ -175,6 +180,16 @@ impl<T: Element> Built<T> {
 
 fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<Numbers<T>, String> {
     load(&mut layer, file)?;
+    let noise = [noise(file, 0), noise(file, 1)];
+    let given = file.names("drop/");
+    let takes = |name: &String| match &layer {
+        Built::Rnn(_) => name.ends_with("/0"),
+        Built::Both(_) => name.ends_with("/0") || name.ends_with("/1"),
+        Built::Chain(_) => false,
+    };
+    if let Some(name) = given.iter().find(|name| !takes(name)) {
+        return Err(format!("nothing takes the mask drop/{name}"));
+    }
     let tape = Tape::new();
     let leaf = |name: &str| match file.tensors.get(name) {
         Some(Any::Int(ids)) => Ok(tape.constant(ids.map(|id| T::from_f64(id as f64)))),
@@ -200,7 +215,7 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
             if name == "r0" {
                 layer.reset_state();
             }
-            let outputs = layer.call(masked(leaves[x].1, file.tensors.get(&format!("mask{x}"))), None);
+            let outputs = layer.call(masked(leaves[x].1, file.tensors.get(&format!("mask{x}"))), None, &noise);
             record(&outputs, &format!("{name}/"));
             let carried = layer.carried().ok_or("a stateful layer carries nothing")?;
             let carried: Vec<_> = carried.into_iter().map(|state| tape.constant(state)).collect();
@@ -216,7 +231,8 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
             leaves.push((format!("state/{k}"), leaf(&format!("state/{k}"))?));
         }
         let initial: Vec<_> = leaves[1..].iter().map(|(_, state)| *state).collect();
-        let outputs = layer.call(masked(leaves[0].1, file.tensors.get("mask")), (states > 0).then_some(&initial));
+        let x = masked(leaves[0].1, file.tensors.get("mask"));
+        let outputs = layer.call(x, (states > 0).then_some(&initial), &noise);
         record(&outputs, "");
         for (k, output) in outputs.into_iter().enumerate() {
             roots.extend(file.float(&format!("cot/{k}")).map(|cotangent| (output, cotangent)));
@@ -237,6 +253,20 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
         });
     }
     Ok(numbers)
+}
+
+/// What the layer of this place drew: masks of its input, then of its state, each one for all gates or (gates, batch, …).
+fn noise<T: Element>(file: &File<T>, place: usize) -> Noise<T> {
+    let mut noise = Noise::none();
+    for kind in ["dropout", "recurrent_dropout"] {
+        match file.float(&format!("drop/{kind}/{place}")) {
+            Some(masks) if masks.rank() == 3 => {
+                noise.held.extend((0..masks.shape()[0]).map(|gate| masks.select(0, gate)));
+            }
+            mask => noise.held.extend(mask.cloned()),
+        }
+    }
+    noise
 }
 
 fn masked<'t, T: Element>(x: Var<'t, T>, mask: Option<&Any<T>>) -> Masked<'t, T> {

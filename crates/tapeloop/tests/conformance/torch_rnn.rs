@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 use tapeloop::{
     Activation, Cell, Element, Gradients, GruCell, LstmCell, Masked, Module, Param, Rnn, RnnOptions, Shape,
-    SimpleRnnCell, State, StateShapes, Tape, Tensor, Var, module,
+    SimpleRnnCell, State, StateShapes, Tape, Tensor, Var, Variational, module,
 };
 
 use crate::Outcome;
@@ -58,8 +58,8 @@ struct ProjectedLstm<T: Element> {
 module!(ProjectedLstm<T> { lstm, projection });
 
 impl<T: Element> Cell<T> for ProjectedLstm<T> {
-    fn input_size(&self) -> usize {
-        self.lstm.input_size()
+    fn input_shape(&self) -> Shape {
+        self.lstm.input_shape()
     }
 
     fn state_shapes(&self) -> StateShapes {
@@ -288,9 +288,9 @@ fn cell<T: Element>(
     };
     let biases = row("bias_ih").zip(row("bias_hh"));
     let sum = biases.as_ref().map(|(a, b)| Param::new(Tensor::from_fn(a.shape(), |i| a.at(i) + b.at(i))));
-    let sigmoid = Activation::Sigmoid;
+    let (sigmoid, variational) = (Activation::Sigmoid, Variational::default());
     Ok(match module {
-        "RNN" | "RNNCell" => Box::new(SimpleRnnCell { kernel, recurrent_kernel, bias: sum, activation }),
+        "RNN" | "RNNCell" => Box::new(SimpleRnnCell { kernel, recurrent_kernel, bias: sum, activation, variational }),
         "LSTM" | "LSTMCell" => {
             let lstm = LstmCell {
                 kernel,
@@ -298,6 +298,7 @@ fn cell<T: Element>(
                 bias: sum,
                 activation: Activation::Tanh,
                 recurrent_activation: sigmoid,
+                variational,
             };
             match file.float(&format!("w/weight_hr{suffix}")) {
                 Some(projection) => {
@@ -317,6 +318,7 @@ fn cell<T: Element>(
                 bias,
                 activation: Activation::Tanh,
                 recurrent_activation: sigmoid,
+                variational,
                 reset_after: true,
             })
         }
