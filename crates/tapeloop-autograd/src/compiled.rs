@@ -35,7 +35,7 @@ pub trait Compiled: Sized {
     ) -> SmallVec<[Var<'t, Self>; 4]>
     where
         Self: Element;
-    fn plan(step: &Step<Self>, want: Want, reverse: bool) -> Result<Arc<Plan<Self>>, Untraceable>
+    fn plan(step: &Step<Self>, want: Want, reverse: bool) -> Arc<Plan<Self>>
     where
         Self: Element;
     fn run<'t>(
@@ -92,8 +92,8 @@ macro_rules! compiled {
             ) -> SmallVec<[Var<'t, $t>; 4]> {
                 tape.recorded_walk(roots, wrt)
             }
-            fn plan(step: &Step<$t>, want: Want, reverse: bool) -> Result<Arc<Plan<$t>>, Untraceable> {
-                Plan::new(step, want, reverse).map(Arc::new)
+            fn plan(step: &Step<$t>, want: Want, reverse: bool) -> Arc<Plan<$t>> {
+                Arc::new(Plan::new(step, want, reverse))
             }
             fn run<'t>(
                 plan: &Plan<$t>,

@@ -4,8 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use smallvec::smallvec;
 use tapeloop_autograd::kernels::dispatch::{Isa, isa};
-use tapeloop_autograd::{Complex, Param, Rng, Tape, Tensor, Threads};
+use tapeloop_autograd::{Checkpoint, Complex, Loop, Param, Rng, Tape, Tensor, Threads};
 
 struct Counting;
 
@@ -83,5 +84,39 @@ fn main() {
         assert!(counts[0] > 0, "the counter counts");
         println!("allocations per step with {threads} threads: {counts:?}");
         assert_eq!(counts[1..], [0; 5], "a step after the first must not allocate");
+        for looped in [Loop::new(), Loop::new().checkpoint(Checkpoint::every(4))] {
+            interpreted(&looped, threads);
+        }
     }
+}
+
+/// A loop whose body is interpreted, with states of three axes.
+fn interpreted(looped: &Loop<f32>, threads: usize) {
+    let mut rng = Rng::new(0);
+    let (batch, time, channels, length) = (8, 12, 6, 5);
+    let mut normal = |shape: &[usize]| Tensor::<f32>::normal(shape, 0.0, 0.3, &mut rng);
+    let x = normal(&[time, batch, length, channels]);
+    let start = Tensor::<f32>::zeros([batch, length, channels]);
+    let params = [&[channels, 2 * channels][..], &[channels, 2 * channels], &[2 * channels]]
+        .map(|shape| Param::new(normal(shape)));
+    let mut tape = Tape::with_threads(Threads::new(threads));
+    let mut counts = [0; 6];
+    for count in &mut counts {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let (loss, _) = tape.value_and_grad(|tape| {
+            let start = [tape.constant(start.clone())];
+            let ran = looped.run(tape.constant(x.clone()), &start, |x, s| {
+                let z = x.matmul(&params[0]) + s[0].cumsum(1).matmul(&params[1]) + &params[2];
+                let [i, g] = z.gates();
+                let h = i.softmax(1) * g.tanh() + s[0].flip(&[1]) * 0.5;
+                (smallvec![h], h)
+            });
+            ran.expect("it can be traced").output.square().mean_all()
+        });
+        assert!(loss.is_finite());
+        *count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    }
+    println!("allocations per step of an interpreted loop with {threads} threads: {counts:?}");
+    assert!(looped.explain().contains("interpreted"));
+    assert_eq!(counts[1..], [0; 5], "a step after the first must not allocate");
 }

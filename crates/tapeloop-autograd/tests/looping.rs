@@ -2,7 +2,10 @@
 
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::kernels::dispatch::{Isa, isa};
-use tapeloop_autograd::{Checkpoint, Element, Loop, Param, Returned, Rng, Shape, Stream, Tape, Tensor, Threads, Var};
+use tapeloop_autograd::{
+    Backward, Checkpoint, Conv, Element, Loop, Op, Param, Returned, Rng, Run, Shape, ShapeResult, Stream, Tape, Tensor,
+    Threads, Var,
+};
 
 type Step<T> = for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t, T>;
 
@@ -10,7 +13,9 @@ type Step<T> = for<'t> fn(&[Param<T>], Var<'t, T>, &[Var<'t, T>]) -> Returned<'t
 struct Network<T: Element> {
     name: &'static str,
     params: Vec<Param<T>>,
-    states: Vec<usize>,
+    /// Without the batch.
+    input: Vec<usize>,
+    states: Vec<Vec<usize>>,
     step: Step<T>,
 }
 
@@ -74,33 +79,154 @@ fn networks<T: Element>() -> Vec<Network<T>> {
     let mut rng = Rng::new(7);
     let mut param = |shape: &[usize]| Param::new(Tensor::<T>::normal(shape, 0.0, 0.4, &mut rng));
     let (n, m) = (INPUT, UNITS);
+    let row = |widths: &[usize]| widths.iter().map(|&n| vec![n]).collect::<Vec<_>>();
     vec![
         Network {
             name: "lstm",
             params: vec![param(&[n, 4 * m]), param(&[m, 4 * m]), param(&[4 * m])],
-            states: vec![m, m],
+            input: vec![n],
+            states: row(&[m, m]),
             step: lstm,
         },
         Network {
             name: "gru",
             params: vec![param(&[n, 3 * m]), param(&[m, 3 * m]), param(&[2, 3 * m])],
-            states: vec![m],
+            input: vec![n],
+            states: row(&[m]),
             step: gru,
         },
         Network {
             name: "projected",
             params: vec![param(&[n, m]), param(&[m, m]), param(&[n, m]), param(&[m, m]), param(&[m]), param(&[m, n])],
-            states: vec![m],
+            input: vec![n],
+            states: row(&[m]),
             step: projected,
         },
         Network {
             name: "normalized",
             params: vec![param(&[n, 2 * m]), param(&[m, 2 * m]), param(&[m]), param(&[m])],
-            states: vec![m, m],
+            input: vec![n],
+            states: row(&[m, m]),
             step: normalized,
         },
-        Network { name: "odd", params: vec![param(&[2 * m, m])], states: vec![m, m, n, m], step: odd },
-        Network { name: "linear", params: vec![param(&[n, m]), param(&[n, m])], states: vec![m], step: linear },
+        Network {
+            name: "odd",
+            params: vec![param(&[2 * m, m])],
+            input: vec![n],
+            states: row(&[m, m, n, m]),
+            step: odd,
+        },
+        Network {
+            name: "linear",
+            params: vec![param(&[n, m]), param(&[n, m])],
+            input: vec![n],
+            states: row(&[m]),
+            step: linear,
+        },
+    ]
+}
+
+/// A convolution in the place of each product, (batch, channels, height, width), with a projection behind it.
+fn convolution<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let bias = x.tape().param(&p[2]);
+    let z =
+        x.conv(&p[0], Some(bias), &Conv::new().padding(&[1])) + s[0].conv(&p[1], None, &Conv::new().padding(&[1, 0]));
+    let [i, g] = [0, 1].map(|k| z.slice(1, 2 * k..2 * k + 2));
+    let h = i.sigmoid() * g.tanh() + (1.0 - i.sigmoid()) * s[0];
+    (smallvec![h], h.conv(&p[3], None, &Conv::new()))
+}
+
+/// States with three axes, functions of rows along each of them, an operation that sees the whole batch.
+fn volume<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let a = (x * 0.3 + s[0]).softmax(1).cumsum(2);
+    let h = (a.swap_axes(1, 2).matmul(&p[0]).swap_axes(1, 2) + s[1].mean(&[0], true)).tanh();
+    (smallvec![h, s[0].flip(&[2])], h.max(&[2], true) * s[1])
+}
+
+/// Rows, but for operations that are no lines of a program; what needs no state among them.
+fn chosen<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let late = x.cumsum(-1).matmul(&p[0]);
+    let picked = s[0].index_select(1, &Tensor::from([4i64, 0, 0, 2, 1]));
+    let rows = x.dim(0);
+    let index = Tensor::from_vec([rows, 5], (0..5 * rows as i64).map(|k| (k * 3 + 1) % 5).collect());
+    let gathered = (x.matmul(&p[0])).gather(1, &index);
+    let h = (picked.matmul(&p[1]) + late - gathered).tanh();
+    (smallvec![h], (h * gathered).gather(1, &index).matmul(&p[1]).flip(&[1]))
+}
+
+/// A matrix for each row, a system of equations and a factorisation with it.
+fn matrices<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let eye = x.tape().constant(Tensor::eye(3)) * 4.0;
+    let gram = s[0].matmul(s[0].t()) + eye;
+    let next = gram.solve(s[0].matmul(&p[0]) + x.unsqueeze(-1)).tanh();
+    (smallvec![next], gram.cholesky().matmul(next) + gram.det().reshape(&[-1, 1, 1]) * 1e-3)
+}
+
+/// y = x³, an operation of somebody else's.
+#[derive(Debug)]
+struct Cube;
+
+impl<T: Element> Op<T> for Cube {
+    fn name(&self) -> &'static str {
+        "cube"
+    }
+    fn shape(&self, inputs: &[&Shape]) -> ShapeResult {
+        Ok(inputs[0].clone())
+    }
+    fn forward(&self, inputs: &[&Tensor<T>], _: &mut Run<'_, T>) -> Tensor<T> {
+        inputs[0].map(|x| x * x * x)
+    }
+    fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
+        let x = back.input(0);
+        back.give(0, |g| g * x * x * 3.0);
+    }
+}
+
+fn custom<'t, T: Element>(p: &[Param<T>], x: Var<'t, T>, s: &[Var<'t, T>]) -> Returned<'t, T> {
+    let h = x.tape().custom(Cube, &[(x.matmul(&p[0]) + s[0].matmul(&p[1])).tanh()]);
+    (smallvec![h], h)
+}
+
+/// What no program holds.
+fn interpreted<T: Element>() -> Vec<Network<T>> {
+    let mut rng = Rng::new(8);
+    let mut param = |shape: &[usize]| Param::new(Tensor::<T>::normal(shape, 0.0, 0.4, &mut rng));
+    vec![
+        Network {
+            name: "convolution",
+            params: vec![param(&[4, 3, 3, 3]), param(&[4, 2, 3, 1]), param(&[4]), param(&[1, 2, 2, 2])],
+            input: vec![3, 4, 3],
+            states: vec![vec![2, 4, 3]],
+            step: convolution,
+        },
+        Network {
+            name: "volume",
+            params: vec![param(&[2, 2])],
+            input: vec![2, 3],
+            states: vec![vec![2, 3]; 2],
+            step: volume,
+        },
+        Network {
+            name: "chosen",
+            params: vec![param(&[INPUT, UNITS]), param(&[UNITS, UNITS])],
+            input: vec![INPUT],
+            states: vec![vec![UNITS]],
+            step: chosen,
+        },
+        Network {
+            name: "matrices",
+            params: vec![param(&[2, 2])],
+            input: vec![INPUT],
+            states: vec![vec![3, 2]],
+            step: matrices,
+        },
+        Network {
+            name: "custom",
+            params: vec![param(&[INPUT, UNITS]), param(&[UNITS, UNITS])],
+            input: vec![INPUT],
+            states: vec![vec![UNITS]],
+            step: custom,
+        },
     ]
 }
 
@@ -142,9 +268,11 @@ fn everything<T: Element>(
 ) -> Vec<Tensor<T>> {
     let mut rng = Rng::new(3);
     let tape = Tape::with_threads(threads.clone());
-    let x = tape.leaf(Tensor::normal([time, batch, INPUT], 0.0, 1.0, &mut rng));
+    let shape = |lead: &[usize], rest: &[usize]| lead.iter().chain(rest).copied().collect::<Shape>();
+    let x = tape.leaf(Tensor::normal(shape(&[time, batch], &network.input), 0.0, 1.0, &mut rng));
+    let states = network.states.iter();
     let state: Vec<_> =
-        network.states.iter().map(|&width| tape.leaf(Tensor::normal([batch, width], 0.0, 1.0, &mut rng))).collect();
+        states.map(|state| tape.leaf(Tensor::normal(shape(&[batch], state), 0.0, 1.0, &mut rng))).collect();
     let (output, states) = forward(network, looped, x, &state, last);
     let mut loss = (output * &Tensor::normal(output.shape(), 0.0, 1.0, &mut rng)).sum_all();
     for state in &states {
@@ -175,8 +303,8 @@ fn close<T: Element>(what: &str, a: &[Tensor<T>], b: &[Tensor<T>], tolerance: f6
     }
 }
 
-fn loop_equals_steps<T: Element>(tolerance: f64) {
-    for network in networks::<T>() {
+fn loop_equals_steps<T: Element>(networks: Vec<Network<T>>, interpreted: bool, tolerance: f64) {
+    for network in networks {
         let looped = Loop::new();
         for (time, batch) in [(1, 1), (1, 3), (5, 1), (5, 3), (4, 9)] {
             for last in [false, true] {
@@ -189,6 +317,7 @@ fn loop_equals_steps<T: Element>(tolerance: f64) {
         // Derivatives, second ones too, are loops as well.
         let how = looped.explain();
         assert!(how.contains("\n  derivative:") && !how.contains("unrolled"), "{}: {how}", network.name);
+        assert!(how.contains("interpreted") == interpreted, "{}: {how}", network.name);
     }
 }
 
@@ -209,18 +338,33 @@ fn equals_steps_in_chunks() {
 
 #[test]
 fn equals_steps_in_double_precision() {
-    loop_equals_steps::<f64>(1e-12);
+    loop_equals_steps::<f64>(networks(), false, 1e-12);
 }
 
 #[test]
 fn equals_steps_in_single_precision() {
-    loop_equals_steps::<f32>(1e-5);
+    loop_equals_steps::<f32>(networks(), false, 1e-5);
+}
+
+#[test]
+fn interpreted_bodies_equal_steps() {
+    loop_equals_steps::<f64>(interpreted(), true, 1e-12);
+    loop_equals_steps::<f32>(interpreted(), true, 2e-5);
+}
+
+#[test]
+fn interpreted_bodies_have_the_same_bits_on_threads() {
+    for network in interpreted::<f32>() {
+        let run = |threads: usize| everything(&network, Some(&Loop::new()), 3, 300, false, &Threads::new(threads));
+        let same = run(1).iter().zip(run(2)).all(|(a, b)| a.to_vec() == b.to_vec());
+        assert!(same, "{}: threads change bits", network.name);
+    }
 }
 
 /// With checkpoints: results of the same bits, gradients within rounding, second ones too.
 #[test]
 fn checkpoints_change_nothing_but_memory() {
-    for network in networks::<f64>() {
+    for network in networks::<f64>().into_iter().chain(interpreted()) {
         for (time, batch) in [(1, 2), (2, 1), (7, 3), (9, 2)] {
             for last in [false, true] {
                 let threads = Threads::new(1);
@@ -344,13 +488,13 @@ fn streams_equal_loops<T: Element>() {
         let time = 9;
         let x = Tensor::normal([time, 1, INPUT], 0.0, 1.0, &mut rng);
         let states: Vec<Tensor<T>> =
-            network.states.iter().map(|&width| Tensor::normal([1, width], 0.0, 1.0, &mut rng)).collect();
+            network.states.iter().map(|state| Tensor::normal([1, state[0]], 0.0, 1.0, &mut rng)).collect();
         let tape = Tape::inference();
         let start: Vec<Var<'_, T>> = states.iter().map(|state| tape.constant(state.clone())).collect();
         let (output, last) = forward(&network, Some(&Loop::new()), tape.constant(x.clone()), &start, false);
 
         let mut builder = Stream::builder(INPUT);
-        let shapes: Vec<Shape> = network.states.iter().map(|&width| [width].into()).collect();
+        let shapes: Vec<Shape> = network.states.iter().map(|state| [state[0]].into()).collect();
         builder.step(&shapes, |x, state| (network.step)(&network.params, x, state)).unwrap();
         let mut stream = builder.build().unwrap();
         stream.set_state(&states.iter().map(Tensor::to_vec).collect::<Vec<_>>()).unwrap();
@@ -466,6 +610,49 @@ fn a_step_that_reads_values_says_so() {
     });
     let reason = ran.unwrap_err().to_string();
     assert!(reason.contains("reads a value") && reason.contains("looping.rs"), "{reason}");
+}
+
+/// y = x², whose derivative looks at x.
+#[derive(Debug)]
+struct Peeking;
+
+impl Op<f64> for Peeking {
+    fn name(&self) -> &'static str {
+        "peeking"
+    }
+    fn shape(&self, inputs: &[&Shape]) -> ShapeResult {
+        Ok(inputs[0].clone())
+    }
+    fn forward(&self, inputs: &[&Tensor<f64>], _: &mut Run<'_, f64>) -> Tensor<f64> {
+        inputs[0].map(|x| x * x)
+    }
+    fn vjp<'t>(&self, back: &mut Backward<'_, 't, f64>) {
+        let x = back.input(0).value();
+        back.give(0, |g| g * &x * 2.0);
+    }
+}
+
+/// Where nothing is recorded, nobody asks for the derivative.
+#[test]
+fn a_derivative_that_reads_values_says_so() {
+    let looped = Loop::new();
+    let run = |tape: &Tape<f64>| {
+        let x = tape.leaf(Tensor::ones([3, 1, 1]));
+        let start = tape.constant(Tensor::zeros([1, 1]));
+        let ran = looped.run(x, &[start], |x, s| {
+            let h = x.tape().custom(Peeking, &[x + s[0]]);
+            (smallvec![h], h)
+        });
+        ran.map(|ran| ran.output.value().to_vec())
+    };
+    assert_eq!(run(&Tape::inference()).unwrap(), [1.0, 4.0, 25.0]);
+    let reason = run(&Tape::new()).unwrap_err().to_string();
+    assert!(reason.contains("a derivative that reads a value") && reason.contains("looping.rs"), "{reason}");
+    let how = looped.explain();
+    assert!(
+        how.contains("unrolled, since the step has a derivative") && how.contains("since the step has peeking"),
+        "{how}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::element::Element;
+use crate::kernels::patches::{Axes, Axis};
 use crate::ops::{Example, example};
 use crate::shape::Shape;
 use crate::tape::{Operand, Var};
@@ -20,6 +21,7 @@ pub struct Conv {
     dilation: Lengths,
     groups: usize,
     output_padding: Lengths,
+    same: bool,
 }
 
 impl Default for Conv {
@@ -33,7 +35,7 @@ impl Conv {
     pub fn new() -> Self {
         let one = || Lengths::from_slice(&[1]);
         let zero = || Lengths::from_slice(&[0]);
-        Self { stride: one(), padding: zero(), dilation: one(), groups: 1, output_padding: zero() }
+        Self { stride: one(), padding: zero(), dilation: one(), groups: 1, output_padding: zero(), same: false }
     }
 
     /// Steps between windows.
@@ -44,6 +46,12 @@ impl Conv {
     /// Zeros in front of and behind every axis.
     pub fn padding(self, padding: &[usize]) -> Self {
         Self { padding: padding.into(), ..self }
+    }
+
+    /// As many zeros around every axis of n as give ⌈n / stride⌉ results, the odd one behind it, as in Keras; for
+    /// convolutions.
+    pub fn same(self) -> Self {
+        Self { same: true, ..self }
     }
 
     /// Distance of neighbours in a window.
@@ -59,6 +67,21 @@ impl Conv {
     /// For transposed convolutions: further elements at the end of every axis.
     pub fn output_padding(self, output_padding: &[usize]) -> Self {
         Self { output_padding: output_padding.into(), ..self }
+    }
+}
+
+impl Conv {
+    /// Zeros in front of and behind an axis of `n`, where the window has `size` elements.
+    #[track_caller]
+    fn around(&self, axis: usize, axes: usize, n: usize, size: usize) -> (usize, usize) {
+        let padding = of("padding", &self.padding, axis, axes);
+        let [stride, dilation] = [&self.stride, &self.dilation].map(|setting| of("conv", setting, axis, axes));
+        if !self.same {
+            return (padding, padding);
+        }
+        let reach = n.div_ceil(stride.max(1)).saturating_sub(1) * stride + size.saturating_sub(1) * dilation + 1;
+        let missing = reach.saturating_sub(n);
+        (missing / 2, missing - missing / 2)
     }
 }
 
@@ -105,14 +128,66 @@ impl<'t, T: Element> Var<'t, T> {
         let axes = rank - 2;
         let mut x = self;
         for axis in 0..axes {
-            let padding = of("padding", &conv.padding, axis, axes);
-            x = x.pad(axis as isize + 2, padding, padding, crate::Pad::Constant(0.0));
+            let (before, after) = conv.around(axis, axes, shape[axis + 2], window[axis + 2]);
+            x = x.pad(axis as isize + 2, before, after, crate::Pad::Constant(0.0));
         }
         for axis in 0..axes {
             let [stride, dilation] = [&conv.stride, &conv.dilation].map(|setting| of("conv", setting, axis, axes));
             x = x.windows(axis as isize + 2, window[axis + 2], stride, dilation);
         }
         x.correlate(kernel, axes, groups).with_channel_bias(bias)
+    }
+
+    /// As [`conv`](Self::conv), with the channels on the last axis: (batch, spatial…, channels) with a kernel (window…,
+    /// channels, out), plus a bias (out): (batch, spatial…, out). There is one group.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Conv, Tape, Tensor};
+    /// let tape = Tape::new();
+    /// let x = tape.leaf(Tensor::from([[[1.0f32], [2.0], [4.0]]]));
+    /// let kernel = tape.leaf(Tensor::from([[[-1.0f32]], [[1.0]]]));
+    /// assert_eq!(x.conv_last(kernel, None, &Conv::new().same()).value().to_vec(), [1.0, 2.0, -4.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a padded axis is shorter than the window.
+    #[track_caller]
+    pub fn conv_last(self, kernel: impl Operand<'t, T>, bias: Option<Self>, conv: &Conv) -> Self {
+        let kernel = kernel.on(self.tape());
+        let (shape, window) = (self.shape(), kernel.shape());
+        let rank = shape.rank();
+        let fits = rank >= 3 && window.rank() == rank && shape[rank - 1] == window[rank - 2] && conv.groups == 1;
+        assert!(
+            fits,
+            "conv_last: {shape} with a kernel of {window} and {} groups; it needs (batch, spatial…, channels), (window…, \
+             channels, out) and one group",
+            conv.groups
+        );
+        let axes = rank - 2;
+        let mut grid = Axes::new();
+        for axis in 0..axes {
+            let (length, size) = (shape[axis + 1], window[axis]);
+            let [stride, dilation] = [&conv.stride, &conv.dilation].map(|setting| of("conv_last", setting, axis, axes));
+            let (before, after) = conv.around(axis, axes, length, size);
+            let (padded, reach) = (before + length + after, size.saturating_sub(1) * dilation + 1);
+            assert!(
+                size > 0 && stride > 0 && dilation > 0 && reach <= padded,
+                "conv_last: {shape} with a kernel of {window}, stride {stride} and dilation {dilation}; each must be at \
+                 least 1, and a window of {reach} fit into the {padded} elements of axis {}",
+                axis + 1
+            );
+            grid.push(Axis { length, count: (padded - reach) / stride + 1, size, stride, dilation, before });
+        }
+        let out = window[rank - 1];
+        let places = grid.iter().map(|axis| axis.count).collect::<SmallVec<[usize; 3]>>();
+        let inner = window[..rank - 1].iter().product();
+        let rows = shape[0] * places.iter().product::<usize>();
+        let x = self.patches(grid).reshape_to([rows, inner]);
+        let mut y = x.matmul(kernel.reshape_to([inner, out]));
+        if let Some(bias) = bias {
+            y = y + bias;
+        }
+        y.reshape_to([shape[0]].iter().chain(&places).chain(&[out]).copied().collect::<Shape>())
     }
 
     /// (batch, channels, places…, window…) with (out, channels / groups, window…): (batch, out, places…).
@@ -215,6 +290,45 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [1, 2, 4, 3], w: normal [2, 2, 2, 3], b: normal [2]] => x.conv(w, Some(b), &Conv::new().stride(&[2, 1]).padding(&[1]))),
         example!([x: normal [1, 1, 3, 3, 3], w: normal [2, 1, 2, 2, 2]] => x.conv(w, None, &Conv::new())),
         example!([x: normal [2, 4, 3], w: normal [4, 3, 3], b: normal [6]] => x.conv_transpose(w, Some(b), &Conv::new().groups(2).stride(&[2]).padding(&[1]).output_padding(&[1]))),
+        example!([x: normal [1, 2, 5, 4], w: normal [3, 2, 2, 3]] => x.conv(w, None, &Conv::new().stride(&[2, 1]).same())),
+        example!([x: normal [2, 7, 2], w: normal [3, 2, 3], b: normal [3]] => x.conv_last(w, Some(b), &Conv::new().dilation(&[2]).padding(&[1]))),
+        example!([x: normal [1, 5, 4, 2], w: normal [3, 2, 2, 3]] => x.conv_last(w, None, &Conv::new().stride(&[2, 1]).same())),
+        example!([x: normal [1, 3, 3, 3, 1], w: normal [2, 2, 2, 1, 2]] => x.conv_last(w, None, &Conv::new())),
         example!([x: normal [1, 2, 5, 3], w: normal [2, 1, 2, 2]] => x.conv_transpose(w, None, &Conv::new().dilation(&[2, 1]).padding(&[3, 0]))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::random::Rng;
+    use crate::tape::Tape;
+    use crate::tensor::Tensor;
+
+    /// Patches against windows: the same convolution with the channels elsewhere.
+    #[test]
+    fn channels_lie_where_they_are_wanted() {
+        let mut rng = Rng::new(1);
+        let settings = [Conv::new(), Conv::new().same(), Conv::new().padding(&[2]), Conv::new().dilation(&[2])];
+        let settings = settings.iter().flat_map(|conv| [conv.clone(), conv.clone().stride(&[2])]);
+        for conv in settings.chain([Conv::new().same().dilation(&[3]), Conv::new().same().stride(&[4])]) {
+            for (spatial, window) in [(&[7][..], &[3][..]), (&[5, 6], &[2, 3]), (&[4, 5, 3], &[1, 2, 2])] {
+                let shape = |parts: [&[usize]; 3]| parts.concat().into_iter().collect::<Shape>();
+                let tape = Tape::<f64>::new();
+                let x = tape.leaf(Tensor::normal(shape([&[2], spatial, &[3]]), 0.0, 1.0, &mut rng));
+                let kernel = tape.leaf(Tensor::normal(shape([window, &[3], &[2]]), 0.0, 1.0, &mut rng));
+                let bias = tape.leaf(Tensor::normal([2], 0.0, 1.0, &mut rng));
+                let axes = spatial.len() as isize;
+                let last = x.conv_last(kernel, Some(bias), &conv);
+                let middle: Vec<isize> = (1..=axes).collect();
+                let x_first: Vec<isize> = [0, axes + 1].into_iter().chain(middle.clone()).collect();
+                let kernel_first: Vec<isize> = [axes + 1, axes].into_iter().chain(0..axes).collect();
+                let back: Vec<isize> = [0].into_iter().chain(2..axes + 2).chain([1]).collect();
+                let first = x.permute(&x_first).conv(kernel.permute(&kernel_first), Some(bias), &conv).permute(&back);
+                assert_eq!(last.shape(), first.shape(), "{conv:?}");
+                let difference = (last - first).abs().max(&[], false).item();
+                assert!(difference < 1e-13, "{conv:?} over {spatial:?}: {difference}");
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod math;
 pub(crate) mod matrix;
 pub(crate) mod pack;
 pub(crate) mod panel;
+pub(crate) mod patches;
 pub(crate) mod program;
 pub(crate) mod recurrence;
 pub(crate) mod reduce;

@@ -83,8 +83,8 @@ fn readable<T: Element>(
 }
 
 impl<T: Element> Body<T> {
-    pub(crate) fn new(step: Step<T>, states: usize, reverse: bool) -> Result<Self, Untraceable> {
-        Ok(Self { reverse, lowered: lower(&step, states)? })
+    pub(crate) fn new(step: &Step<T>, states: usize, reverse: bool) -> Result<Self, Untraceable> {
+        Ok(Self { reverse, lowered: lower(step, states)? })
     }
 
     /// Memory for `time` steps of `batch` rows, at most `chunk` at a time. The outputs that are `whole` are kept for all

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::plan::{Plan, Want, unroll};
 use super::rolled::{Rolled, add};
 use super::step::{Id, Node, Source, Step, same_leaf};
+use super::trace::{Untraceable, caught};
 use crate::element::Element;
 use crate::kernels::gemm::{self, Left, Mat};
 use crate::ops::AnyOp;
@@ -56,11 +57,10 @@ enum Total<T: Element> {
 pub(crate) struct Derivative<T: Element> {
     step: Step<T>,
     reverse: bool,
-    /// How it runs on a tape that records; nothing if it consists of operations that loops do not know: then it is
-    /// unrolled.
+    /// How it runs on a tape that records; nothing if its own derivative cannot be traced: then it is unrolled.
     recorded: OnceLock<Option<Plan<T>>>,
     /// How it runs where nothing is recorded.
-    passing: OnceLock<Option<Passing<T>>>,
+    passing: OnceLock<Passing<T>>,
     sequences: Vec<Wire>,
     fixed: Vec<Wire>,
     /// By the loop's sequences: the output that is its cotangent.
@@ -91,7 +91,7 @@ struct Both<T: Element> {
 }
 
 /// Leaves behind the forward step: cotangents of the next states, then of the outputs that have one.
-fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) -> Both<T> {
+fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) -> Result<Both<T>, Untraceable> {
     let [sequences, states, fixed] = counts;
     let tape = Tape::<T>::tracing();
     let vars = step.replay(&tape, |node| tape.hollow(&node.shape));
@@ -114,7 +114,7 @@ fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) 
         Some(wrt.len() - 1)
     });
     let slots: Vec<Option<usize>> = asked_for.collect();
-    let gradients = tape.grad(&roots, &wrt);
+    let gradients = caught(|| tape.grad(&roots, &wrt))?;
     let ids: Vec<Option<Id>> = slots.into_iter().map(|slot| slot.map(|k| gradients[k].node() as usize)).collect();
     let mut both = Step::default();
     tape.each_node(|id, op, inputs, value| {
@@ -130,7 +130,7 @@ fn differentiate<T: Element>(step: &Step<T>, counts: [usize; 3], asked: &Asked) 
     });
     let of_states = ids[sequences..sequences + states].iter().map(|id| id.expect("every state has a leaf")).collect();
     let (of_sequences, of_fixed) = (ids[..sequences].to_vec(), ids[sequences + states..].to_vec());
-    Both { step: both, forward, of_states, of_sequences, of_fixed }
+    Ok(Both { step: both, forward, of_states, of_sequences, of_fixed })
 }
 
 /// The leaf that an input of a loop is: sequences come first, then states, then fixed values.
@@ -163,17 +163,24 @@ fn is_light<T: Element>(op: &AnyOp<T>) -> bool {
             | AnyOp::IfElse(_)
             | AnyOp::Slice(_)
             | AnyOp::BroadcastTo(_)
+            | AnyOp::Patches(_)
+            | AnyOp::Permute(_)
+            | AnyOp::Place(_)
             | AnyOp::Reshape(_)
+            | AnyOp::Unfold(_)
     )
 }
 
 /// The forward values that a backward pass reads: what the loop must save.
-pub(crate) fn saved<T: Element>(step: &Step<T>, counts: [usize; 3]) -> Vec<Id> {
+///
+/// # Errors
+/// If the derivative reads values.
+pub(crate) fn saved<T: Element>(step: &Step<T>, counts: [usize; 3]) -> Result<Vec<Id>, Untraceable> {
     let asked = Asked {
         outputs: SmallVec::from_elem(true, step.outputs.len()),
         inputs: SmallVec::from_elem(true, counts.iter().sum()),
     };
-    let both = differentiate(step, counts, &asked);
+    let both = differentiate(step, counts, &asked)?;
     let roots = both.of_states.iter().chain(both.of_sequences.iter().flatten()).chain(both.of_fixed.iter().flatten());
     // Forward values that backward nodes read.
     let mut read = vec![false; both.forward];
@@ -217,7 +224,7 @@ pub(crate) fn saved<T: Element>(step: &Step<T>, counts: [usize; 3]) -> Vec<Id> {
         }
     }
     let kept = |&id: &Id| read[id] && matches!(step.nodes[id].source, Source::Op(_) | Source::State(_));
-    (0..both.forward).filter(kept).collect()
+    Ok((0..both.forward).filter(kept).collect())
 }
 
 /// Builds the step of a derivative from nodes of both directions.
@@ -335,7 +342,7 @@ impl<T: Element> Cut<'_, T> {
 
 /// The derivative of a loop.
 pub(crate) fn derive<T: Element>(rolled: &Rolled<T>, asked: &Asked) -> Derivative<T> {
-    let both = differentiate(&rolled.step, rolled.counts, asked);
+    let both = differentiate(&rolled.step, rolled.counts, asked).expect("it could when the loop was made for training");
     let cotangents = (0..asked.outputs.len()).filter(|&k| asked.outputs[k]).collect();
     let mut cut = Cut {
         rolled,
@@ -363,20 +370,21 @@ pub(crate) fn derive<T: Element>(rolled: &Rolled<T>, asked: &Asked) -> Derivativ
 impl<T: Element> Derivative<T> {
     /// How it has run so far, recorded or not; nothing where it was unrolled.
     pub(crate) fn plans(&self) -> impl Iterator<Item = Option<&Plan<T>>> {
-        let passing = self.passing.get().map(|passing| passing.as_ref().map(|passing| &passing.plan));
+        let passing = self.passing.get().map(|passing| Some(&passing.plan));
         passing.into_iter().chain(self.recorded.get().map(Option::as_ref))
     }
 
     fn recorded(&self) -> Option<&Plan<T>> {
-        self.recorded.get_or_init(|| Plan::new(&self.step, Want::All, self.reverse).ok()).as_ref()
+        let plan = || Some(Plan::new(&self.step, Want::All, self.reverse)).filter(|plan| plan.training().is_ok());
+        self.recorded.get_or_init(plan).as_ref()
     }
 
-    fn passing(&self) -> Option<&Passing<T>> {
-        self.passing.get_or_init(|| self.pass()).as_ref()
+    fn passing(&self) -> &Passing<T> {
+        self.passing.get_or_init(|| self.pass())
     }
 
     /// The step with sums in place of outputs that are only asked for to be summed up.
-    fn pass(&self) -> Option<Passing<T>> {
+    fn pass(&self) -> Passing<T> {
         let step = &self.step;
         let timed = step.depends(|source| matches!(source, Source::Sequence(_) | Source::State(_)));
         let (mut summed, mut sums) = (Vec::new(), Vec::new());
@@ -405,8 +413,8 @@ impl<T: Element> Derivative<T> {
         let outputs = (0..step.outputs.len()).map(|k| kept.iter().position(|&kept| kept == k)).collect();
         let whole = kept.iter().map(|&k| self.of_sequences.contains(&Some(k))).collect();
         let step = Step { outputs: kept.iter().map(|&k| step.outputs[k]).collect(), summed, ..step.clone() };
-        let plan = Plan::new(&step, Want::All, self.reverse).ok()?;
-        Some(Passing { plan, outputs, whole, sums })
+        let plan = Plan::new(&step, Want::All, self.reverse);
+        Passing { plan, outputs, whole, sums }
     }
 
     /// Gives the inputs of the loop their cotangents.
@@ -432,7 +440,7 @@ impl<T: Element> Derivative<T> {
             Source::Constant(value) => tape.constant(value.clone()),
             _ => unreachable!("only leaves are asked for"),
         };
-        let passing = if tape.is_recording() { None } else { self.passing() };
+        let passing = (!tape.is_recording()).then(|| self.passing());
         let (outputs, last, sums) = if let Some(Passing { plan, outputs, whole, sums }) = passing {
             let place = |k: usize| outputs[k].expect("an output that is used is put out");
             let mut added: SmallVec<[Option<Tensor<T>>; 16]> = SmallVec::from_elem(None, self.sums.len());

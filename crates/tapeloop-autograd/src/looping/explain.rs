@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use super::body::Body;
+use super::inside::Inside;
+use super::interpret::Interpreted;
 use super::plan::Plan;
 use super::step::{Id, Source, Step};
 use crate::element::Element;
@@ -24,8 +26,14 @@ impl<T: Element> Plan<T> {
         before.extend(list(&rolled.step, &rolled.before));
         after.extend(list(&self.step, &self.late));
         let _ = writeln!(text, "{indent}before: {}", before.join(", "));
-        rolled.body.write(rolled.saved, text, indent);
+        match &rolled.body {
+            Inside::Compiled(body) => body.write(rolled.saved, text, indent),
+            Inside::Interpreted(body) => body.write(rolled.saved, text, indent),
+        }
         let _ = writeln!(text, "{indent}after: {}", after.join(", "));
+        if let Some(Err(why)) = self.trained() {
+            let _ = writeln!(text, "{indent}on a tape that records unrolled, since {why}");
+        }
         if self.is_trained() {
             for plan in rolled.known_derivatives().iter().flat_map(|derivative| derivative.plans()) {
                 let _ = writeln!(text, "{indent}derivative:");
@@ -47,6 +55,36 @@ fn describe<T: Element>(step: &Step<T>, id: Id) -> String {
         Source::Fixed(_) | Source::Constant(_) => "fixed",
     };
     format!("{name} {}", node.shape)
+}
+
+impl<T: Element> Interpreted<T> {
+    fn write(&self, saved: usize, text: &mut String, indent: &str) {
+        let Self { step, why, .. } = self;
+        let leaves = |is: fn(&Source<T>) -> bool| step.nodes.iter().filter(|node| is(&node.source)).count();
+        let _ = writeln!(
+            text,
+            "{indent}loop: {} sequences, {} states, {} fixed values, {} outputs of which {saved} saved",
+            leaves(|source| matches!(source, Source::Sequence(_))),
+            step.next.len(),
+            leaves(|source| matches!(source, Source::Fixed(_))),
+            step.outputs.len(),
+        );
+        let _ = writeln!(text, "{indent}  interpreted, operation by operation, since the step {}:", why.reason());
+        let name = |&id: &Id| match step.nodes[id].source {
+            Source::Sequence(k) => format!("x{k}"),
+            Source::State(k) => format!("state{k}"),
+            Source::Fixed(k) => format!("fixed{k}"),
+            Source::Constant(_) => "constant".into(),
+            Source::Op(_) => format!("v{id}"),
+        };
+        for (id, node) in step.nodes.iter().enumerate().filter(|(_, node)| node.op().is_some()) {
+            let inputs: Vec<_> = node.inputs.iter().map(name).collect();
+            let op = node.op().map_or("", |op| op.get().name());
+            let _ = writeln!(text, "{indent}    v{id} = {op}({})  {}", inputs.join(", "), node.shape);
+        }
+        let next: Vec<_> = step.next.iter().enumerate().map(|(k, id)| format!("state{k}′ = {}", name(id))).collect();
+        let _ = writeln!(text, "{indent}    {}", next.join(", "));
+    }
 }
 
 impl<T: Element> Body<T> {

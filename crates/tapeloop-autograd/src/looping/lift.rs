@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use super::step::{Id, Node, Step};
-use super::trace::Untraceable;
 use crate::element::Element;
+use crate::ops::AnyOp;
 use crate::ops::form::Kind;
 use crate::shape::{Dims, Shape};
 use crate::tape::{Tape, Var};
@@ -17,15 +17,9 @@ pub(crate) struct Lifted<'t, T: Element> {
     pub(crate) timed: bool,
 }
 
-/// Whether the operation of `node` can be lifted.
-pub(crate) fn check<T: Element>(node: &Node<T>) -> Result<(), Untraceable> {
-    match node.form() {
-        Some(Kind::Opaque) => {
-            let name = node.op().map_or("", |op| op.get().name());
-            Err(Untraceable::new(format!("has an operation that loops do not know yet: {name}")))
-        }
-        _ => Ok(()),
-    }
+/// Whether an operation can be done on all steps at once.
+pub(crate) fn lifts<T: Element>(op: &AnyOp<T>) -> bool {
+    !matches!(op.get().form().0, Kind::Opaque)
 }
 
 /// The value of the node `id`, from those of its inputs.
@@ -64,25 +58,23 @@ fn lift<'t, T: Element>(
         let missing = std::iter::repeat_n(1, rank - ranks(k));
         var.reshape_to(std::iter::once(time).chain(missing).chain(own[1..].iter().copied()).collect::<Shape>())
     };
+    let repeated = |k: usize| match inputs[k] {
+        Lifted { var, timed: true } => var,
+        Lifted { var, timed: false } => var.broadcast_to(with_time(&var.shape())),
+    };
     let rank = node.shape.rank();
     let var = match op.get().form().0 {
         Kind::Pointwise(_) => {
             let inputs: SmallVec<[_; 4]> = (0..inputs.len()).map(|k| aligned(k, rank)).collect();
             tape.apply(op.clone(), &inputs)
         }
-        Kind::Product => inputs[0].var.matmul(inputs[1].var),
+        Kind::Product => aligned(0, rank).matmul(aligned(1, rank)),
         Kind::Slice { axis, start, count, step } => {
             let end = start + count.saturating_sub(1) * step + usize::from(count > 0);
             inputs[0].var.slice(axis as isize + 1, crate::s(start as isize..end as isize).step(step))
         }
         Kind::Place { axis, start, step, length } => inputs[0].var.place(axis as isize + 1, start, step, length),
-        Kind::Concat { axis } => {
-            let all = inputs.iter().map(|x| match x.timed {
-                true => x.var,
-                false => x.var.broadcast_to(with_time(&x.var.shape())),
-            });
-            Var::concat(all, axis as isize + 1)
-        }
+        Kind::Concat { axis } => Var::concat((0..inputs.len()).map(repeated), axis as isize + 1),
         Kind::Permute(order) => {
             let order: Dims = std::iter::once(0).chain(order.iter().map(|&axis| axis + 1)).collect();
             inputs[0].var.permute_to(order)
@@ -101,7 +93,11 @@ fn lift<'t, T: Element>(
             inputs[0].var.sum_to(kept).reshape_to(with_time(&node.shape))
         }
         Kind::Row(_) => tape.apply(op.clone(), &[inputs[0].var]),
-        Kind::Opaque => unreachable!("checked when the loop was planned"),
+        Kind::Along(op) => {
+            let inputs: SmallVec<[_; 4]> = (0..inputs.len()).map(repeated).collect();
+            tape.apply(op, &inputs)
+        }
+        Kind::Opaque => unreachable!("left to the body when the loop was planned"),
     };
     Lifted { var, timed: true }
 }

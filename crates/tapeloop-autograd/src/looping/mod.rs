@@ -6,6 +6,8 @@ mod compile;
 mod compose;
 mod derive;
 mod explain;
+mod inside;
+mod interpret;
 mod lift;
 mod lower;
 mod plan;
@@ -68,10 +70,9 @@ struct Known<T: Element> {
     plans: Vec<Entry<T>>,
 }
 
-/// A plan, or why there is none.
 struct Entry<T: Element> {
     traced: Traced<T>,
-    planned: Result<Planned<T>, Untraceable>,
+    planned: Planned<T>,
 }
 
 #[derive(Clone)]
@@ -99,25 +100,29 @@ impl<T: Element> Known<T> {
         step: impl Traceable<T>,
     ) -> Result<Found<T>, Untraceable> {
         let Self { tape, plans } = self;
-        let found = trace::trace(tape, sequences, states, step).and_then(|roots| {
+        let found = trace::trace(tape, sequences, states, step).map(|roots| {
             let same = |traced: &Traced<T>| {
                 traced.want == want && traced.reverse == reverse && trace::same(tape, &roots, &traced.step)
             };
             let fixed = trace::fixed(tape, &roots);
             let planned = match plans.iter().find(|entry| same(&entry.traced)) {
-                Some(entry) => entry.planned.clone()?,
+                Some(entry) => entry.planned.clone(),
                 None => {
                     let step = trace::read(tape, &roots);
-                    let segments = |plan: &Arc<Plan<T>>| {
-                        let counts = [sequences.len(), states.len(), fixed.len()];
-                        checkpoint.map(|checkpoint| Arc::new(Segments::new(Arc::clone(plan), checkpoint, counts)))
-                    };
-                    let planned = T::plan(&step, want, reverse).map(|plan| Planned { segments: segments(&plan), plan });
+                    let plan = T::plan(&step, want, reverse);
+                    let counts = [sequences.len(), states.len(), fixed.len()];
+                    let segments =
+                        checkpoint.map(|checkpoint| Arc::new(Segments::new(Arc::clone(&plan), checkpoint, counts)));
+                    let planned = Planned { plan, segments };
+                    if step.has_custom() {
+                        // No two calls make equal operations of a user's own: only the last plan is kept.
+                        plans.retain(|entry| !entry.traced.step.has_custom());
+                    }
                     plans.push(Entry { traced: Traced { step, want, reverse }, planned: planned.clone() });
-                    planned?
+                    planned
                 }
             };
-            Ok((planned, fixed))
+            (planned, fixed)
         });
         // The tape would share the parameters' values, which then could not be changed in place.
         tape.reset();
@@ -188,7 +193,7 @@ impl<T: Element> Loop<T> {
     /// the present input and the states, and returns the next states and its output.
     ///
     /// # Errors
-    /// If the step cannot be traced, because it reads values, or has operations that loops do not know.
+    /// If the step cannot be traced, because it or, on a tape that records, its derivative reads values.
     ///
     /// # Panics
     /// As the step itself.
@@ -293,6 +298,9 @@ impl<'t, T: Element> Over<'_, 't, T> {
             let mut known = looped.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.plan((want, reverse), checkpoint, &shapes, &starts, step)?
         };
+        if tape.is_recording() {
+            plan.training()?;
+        }
         let fixed: SmallVec<[Var<'t, T>; 16]> = fixed.into_iter().map(|fixed| fixed.on(tape)).collect();
         let segmented = segments.filter(|_| checkpoint.is_some_and(|checkpoint| checkpoint.segment(time) < time));
         let ran = match segmented {
@@ -316,14 +324,10 @@ impl<T: Element> Loop<T> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         for entry in &known.plans {
-            match &entry.planned {
-                Ok(Planned { plan, segments }) => {
-                    text += &T::explain(plan);
-                    if let Some(segments) = segments {
-                        text += &segments.explain();
-                    }
-                }
-                Err(error) => text += &format!("no loop, since {error}\n"),
+            let Planned { plan, segments } = &entry.planned;
+            text += &T::explain(plan);
+            if let Some(segments) = segments {
+                text += &segments.explain();
             }
         }
         text

@@ -41,7 +41,7 @@ pub(crate) struct Plan<T: Element> {
     /// The loop, for inference.
     rolled: Arc<Rolled<T>>,
     /// The loop for training, which saves what its derivative reads; made when it is first asked for.
-    training: OnceLock<Arc<Rolled<T>>>,
+    training: OnceLock<Result<Arc<Rolled<T>>, Untraceable>>,
 }
 
 /// What a loop returns.
@@ -66,7 +66,7 @@ type Values<'t, T> = SmallVec<[Option<Lifted<'t, T>>; 128]>;
 
 impl<T: Element> Plan<T> {
     /// `reverse`: from the last step to the first.
-    pub(crate) fn new(step: &Step<T>, want: Want, reverse: bool) -> Result<Self, Untraceable> {
+    pub(crate) fn new(step: &Step<T>, want: Want, reverse: bool) -> Self {
         let step = step.pruned().regrouped();
         let timed = step.depends(|source| matches!(source, Source::Sequence(_) | Source::State(_)));
         let needed = step.ancestors(step.next.iter().copied());
@@ -96,8 +96,8 @@ impl<T: Element> Plan<T> {
         core.outputs = emitted.iter().map(|&id| place[id]).collect();
         core.summed = summed;
         let counts = [sequences.len(), step.next.len(), fixed.len()];
-        let rolled = Arc::new(Rolled::new(core, counts, reverse)?);
-        Ok(Self { step, want, once, late, sequences, fixed, emitted, place, rolled, training: OnceLock::new() })
+        let rolled = Arc::new(Rolled::new(core, counts, reverse));
+        Self { step, want, once, late, sequences, fixed, emitted, place, rolled, training: OnceLock::new() }
     }
 
     /// Whether it goes from the last step to the first.
@@ -118,12 +118,25 @@ impl<T: Element> Plan<T> {
 
     /// The loop for a tape that records, or does not.
     pub(crate) fn rolled(&self, recording: bool) -> &Arc<Rolled<T>> {
-        if recording { self.training.get_or_init(|| Arc::new(self.rolled.training())) } else { &self.rolled }
+        if recording { self.training().expect("asked for its derivative before") } else { &self.rolled }
+    }
+
+    /// The loop for a tape that records.
+    ///
+    /// # Errors
+    /// If an operation of a user's reads values in its derivative.
+    pub(crate) fn training(&self) -> Result<&Arc<Rolled<T>>, Untraceable> {
+        self.training.get_or_init(|| self.rolled.training().map(Arc::new)).as_ref().map_err(Untraceable::clone)
     }
 
     /// Whether a tape that records has run it.
     pub(crate) fn is_trained(&self) -> bool {
-        self.training.get().is_some()
+        self.trained().is_some_and(Result::is_ok)
+    }
+
+    /// The loop for a tape that records, if one has asked for it.
+    pub(crate) fn trained(&self) -> Option<&Result<Arc<Rolled<T>>, Untraceable>> {
+        self.training.get()
     }
 
     /// Runs the loop over `time` steps of `batch` rows. `leaf` gives sequences and fixed values.

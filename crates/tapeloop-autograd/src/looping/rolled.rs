@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use smallvec::SmallVec;
 
-use super::body::{self, Body, Span};
+use super::body::{self, Span};
 use super::derive::{Asked, Derivative, derive, saved};
+use super::inside::Inside;
 use super::lift::{self, Lifted};
 use super::plan::along;
 use super::step::{Cutting, Id, Source, Step};
@@ -62,7 +63,7 @@ pub(crate) struct Rolled<T: Element> {
     biased: Vec<Biased>,
     /// Computed after it: products the next state does not need, and what is made of them.
     pub(crate) after: Vec<Id>,
-    pub(crate) body: Body<T>,
+    pub(crate) body: Inside<T>,
     /// What feeds the body: its sequences and its fixed values.
     sequences: Vec<Id>,
     fixed: Vec<Id>,
@@ -105,14 +106,19 @@ pub(crate) type Chunk<'a, T> = dyn for<'s> FnMut(&'s Tape<T>, Span, &[Var<'s, T>
 
 impl<T: Element> Rolled<T> {
     /// A loop of a step all of whose operations depend on time.
-    pub(crate) fn new(step: Step<T>, counts: [usize; 3], reverse: bool) -> Result<Self, Untraceable> {
+    pub(crate) fn new(step: Step<T>, counts: [usize; 3], reverse: bool) -> Self {
         let stateful = step.depends(|source| matches!(source, Source::State(_)));
         let nodes = || step.nodes.iter().enumerate().filter(|(_, node)| node.op().is_some());
         let known = nodes().filter(|&(id, node)| !stateful[id] && node.is_product()).map(|(id, _)| id);
         let known = step.ancestors(known);
+        // What cannot be done for many steps at once belongs into the body. It follows nothing there is after the body, and
+        // nothing before the body follows it.
+        let is_stuck = |source: &Source<T>| matches!(source, Source::Op(op) if !lift::lifts(op));
+        let stuck = step.depends(is_stuck);
+        let feeds = step.ancestors(nodes().map(|(id, _)| id).filter(|&id| is_stuck(&step.nodes[id].source)));
         let uses = step.uses();
         let biased: Vec<Biased> = nodes()
-            .filter(|&(id, node)| node.is_sum() && !stateful[id] && node.shape.rank() == 2)
+            .filter(|&(id, node)| node.is_sum() && !stateful[id] && !stuck[id] && node.shape.rank() == 2)
             .filter_map(|(sum, node)| {
                 let [a, b] = [node.inputs[0], node.inputs[1]];
                 [(a, b), (b, a)].into_iter().find_map(|(product, bias)| match step.nodes[bias].source {
@@ -131,18 +137,17 @@ impl<T: Element> Rolled<T> {
             .collect();
         let is_before = |id: Id| {
             let known = known[id] || biased.iter().any(|biased| biased.sum == id);
-            step.nodes[id].op().is_some() && known && !stateful[id] && !without(without::Part::Hoisting)
+            step.nodes[id].op().is_some() && known && !stateful[id] && !stuck[id] && !without(without::Part::Hoisting)
         };
         let needed = step.ancestors(step.next.iter().copied());
         let mut is_after = vec![false; step.nodes.len()];
         for (id, node) in nodes() {
             let made = node.inputs.iter().any(|&input| is_after[input]);
             let apart = (node.is_product() || made) && !without(without::Part::Hoisting);
-            is_after[id] = !needed[id] && !is_before(id) && apart;
+            is_after[id] = !needed[id] && !feeds[id] && !is_before(id) && apart;
         }
         let before: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_before(id)).collect();
         let after: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_after[id]).collect();
-        before.iter().chain(&after).try_for_each(|&id| lift::check(&step.nodes[id]))?;
 
         // The body is the rest.
         let inside = |id: Id| step.nodes[id].op().is_some() && !is_before(id) && !is_after[id];
@@ -163,9 +168,9 @@ impl<T: Element> Rolled<T> {
                 Err(id)
             });
         }
-        let body = Body::new(body, counts[1], reverse)?;
+        let body = Inside::new(body, counts[1], reverse);
         let derivatives = Mutex::default();
-        Ok(Self {
+        Self {
             step,
             reverse,
             counts,
@@ -179,20 +184,22 @@ impl<T: Element> Rolled<T> {
             emitted,
             summed,
             derivatives,
-        })
+        }
     }
 
     /// The same, with what its derivative will read among the outputs.
-    pub(crate) fn training(&self) -> Self {
+    ///
+    /// # Errors
+    /// If the derivative cannot be traced.
+    pub(crate) fn training(&self) -> Result<Self, Untraceable> {
         let mut step = self.step.clone();
-        for id in saved(&step, self.counts) {
+        for id in saved(&step, self.counts).map_err(Untraceable::of_derivative)? {
             if !step.outputs.contains(&id) {
                 step.outputs.push(id);
             }
         }
         let saved = step.outputs.len() - self.step.outputs.len();
-        let more = Self::new(step, self.counts, self.reverse).expect("outputs do not change what a loop knows");
-        Self { saved, ..more }
+        Ok(Self { saved, ..Self::new(step, self.counts, self.reverse) })
     }
 
     /// Whether a node is computed before or after the body.

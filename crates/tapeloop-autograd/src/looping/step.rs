@@ -137,6 +137,11 @@ impl<T: Element> Step<T> {
         self.next.iter().chain(&self.outputs).chain(&self.summed).copied()
     }
 
+    /// Whether it has an operation of a user's own.
+    pub(crate) fn has_custom(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op(), Some(AnyOp::Custom(_))))
+    }
+
     /// How often each node is used, roots included.
     pub(crate) fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];

@@ -134,8 +134,7 @@ impl<T: Element> StreamBuilder<T> {
     /// the next states and its output, (1, features).
     ///
     /// # Errors
-    /// If the step cannot be traced, because it reads values, or has operations that loops do not know; or its output is
-    /// no row of features. The stream is as it was.
+    /// If the step cannot be traced, because it reads values; or its output is no row of features. The stream is as it was.
     ///
     /// # Panics
     /// As the step itself.
@@ -170,7 +169,7 @@ impl<T: Element> StreamBuilder<T> {
         if !matches!(output.dims(), [1, _]) {
             return Err(Untraceable::new(format!("returns {output}, where a stream needs a row of features")));
         }
-        T::compose(&mut self.composed, &*T::plan(&step, Want::All, false)?, looped, &fixed);
+        T::compose(&mut self.composed, &T::plan(&step, Want::All, false), looped, &fixed);
         Ok(())
     }
 

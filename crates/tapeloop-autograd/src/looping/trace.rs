@@ -26,6 +26,18 @@ impl Untraceable {
     }
 }
 
+impl Untraceable {
+    /// Of a step whose derivative this is about.
+    pub(crate) fn of_derivative(self) -> Self {
+        Self { reason: format!("has a derivative that {}", self.reason), ..self }
+    }
+
+    /// The reason alone.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 impl fmt::Display for Untraceable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at {
@@ -112,14 +124,16 @@ pub(crate) fn trace<T: Element>(
         let next = next.iter().map(|x| x.node()).collect();
         Ok(Roots { sequences: sequences.len(), next, output: output.node() })
     };
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(roots) => roots,
-        Err(payload) => match payload.downcast::<Untraceable>() {
-            Ok(stop) => Err(*stop),
-            // The step's own mistake: it is reported as everywhere else.
-            Err(payload) => resume_unwind(payload),
-        },
-    }
+    caught(run)?
+}
+
+/// Calls `f` on a tracing tape, which [`untraceable`] may end.
+pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, Untraceable> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| match payload.downcast::<Untraceable>() {
+        Ok(stop) => *stop,
+        // The step's own mistake: it is reported as everywhere else.
+        Err(payload) => resume_unwind(payload),
+    })
 }
 
 /// Whether the tape holds what `step` was read from.

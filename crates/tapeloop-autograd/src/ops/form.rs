@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::element::Element;
 use crate::kernels::block::{Block, Elementwise, Whole};
 use crate::kernels::elementwise::Pointwise;
+use crate::ops::AnyOp;
 use crate::shape::Dims;
 
 /// What a loop needs to know about an operation.
@@ -33,6 +34,8 @@ pub(crate) enum Kind<T: Element> {
     SumTo,
     /// A function of rows along the last axis, as wide as they are.
     Row(Box<dyn Block<T>>),
+    /// Anything else that is this operation for many steps at once, along a new first axis.
+    Along(AnyOp<T>),
     /// Anything else.
     Opaque,
 }
@@ -40,6 +43,9 @@ pub(crate) enum Kind<T: Element> {
 impl<T: Element> Form<T> {
     pub(crate) fn opaque() -> Self {
         Self(Kind::Opaque)
+    }
+    pub(crate) fn along(op: impl Into<AnyOp<T>>) -> Self {
+        Self(Kind::Along(op.into()))
     }
     pub(crate) fn pointwise<const N: usize>(f: impl Pointwise<N> + 'static) -> Self {
         Self(Kind::Pointwise(Box::new(Elementwise::<_, N>(f))))

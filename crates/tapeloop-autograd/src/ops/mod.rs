@@ -71,7 +71,8 @@ pub trait Op<T: Element>: fmt::Debug + Send + Sync {
     /// The vector-Jacobian product: gives every input that needs one its cotangent, written in operations.
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>);
 
-    /// What a loop needs to know to take the operation into its body. An opaque one keeps the loop from it.
+    /// What a loop needs to know to take the operation into a program, or to do it for many steps at once. An opaque one
+    /// is called step by step.
     #[doc(hidden)]
     fn form(&self) -> Form<T> {
         Form::opaque()
@@ -232,7 +233,7 @@ ops! {
         /// Other shapes of the same elements.
         shape {
             broadcast_to::BroadcastTo, concat::Concat, diagonal::Diagonal, diagonal_place::DiagonalPlace,
-            flip::Flip, overlap_add::OverlapAdd, permute::Permute, place::Place, reshape::Reshape,
+            flip::Flip, overlap_add::OverlapAdd, patches::Patches, patches_add::PatchesAdd, permute::Permute, place::Place, reshape::Reshape,
             slice::Slice, triangle::Triangle, unfold::Unfold,
         }
         /// Elements chosen by their indices.

@@ -141,7 +141,7 @@ impl<T: Element> Lowering<'_, T> {
         for (id, node) in self.step.nodes.iter().enumerate() {
             let rowed = node.shape.rank() == 2 && node.shape[0] == self.batch;
             let foreign =
-                || Err(Untraceable::new(format!("has a value of shape {}, which loops do not know yet", node.shape)));
+                || Err(Untraceable::new(format!("has a value of shape {}, which a program does not hold", node.shape)));
             let index = match node.source {
                 Source::Sequence(k) if rowed => k,
                 Source::Fixed(_) if node.shape.rank() > 2 => return foreign(),

@@ -20,7 +20,7 @@ impl<T: Element> Lowering<'_, T> {
                 continue;
             }
             let name = node.op().map_or("", |op| op.get().name());
-            let foreign = |why: &str| Untraceable::new(format!("has {name} {why}, which loops do not know yet"));
+            let foreign = |why: &str| Untraceable::new(format!("has {name} {why}, which a program does not hold"));
             if node.shape.rank() != 2 || node.shape[0] != self.batch {
                 return Err(foreign(&format!("with a result of shape {}", node.shape)));
             }

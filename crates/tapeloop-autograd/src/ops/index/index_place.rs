@@ -2,7 +2,7 @@
 
 use super::index_select::{IndexSelect, checked};
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
@@ -39,6 +39,9 @@ impl<T: Element> Op<T> for IndexPlace {
         }
         run.free_dense(dense);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(Self { axis: self.axis + 1, ..self.clone() })
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(IndexSelect { axis: self.axis, index: self.index.clone() }));

@@ -2,7 +2,7 @@
 
 use super::index_place::IndexPlace;
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -37,6 +37,9 @@ impl<T: Element> Op<T> for IndexSelect {
         }
         run.free_dense(dense);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(Self { axis: self.axis + 1, ..self.clone() })
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let length = back.input(0).shape()[self.axis];

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::kernels::rows;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -25,6 +25,9 @@ impl<T: Element> Op<T> for Logsumexp {
         rows::each(data, n, out.as_mut_slice(), 1, run.threads, |x, out| out[0] = rows::logsumexp(x));
         run.free_dense(x);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let (x, y) = (back.input(0), back.output());

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::kernels::rows;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -22,6 +22,9 @@ impl<T: Element> Op<T> for Cumsum {
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         let from_end = self.from_end;
         run.rowwise(inputs[0], |x, out| rows::cumsum(x, from_end, out))
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(Cumsum { from_end: !self.from_end }));

@@ -2,7 +2,7 @@
 
 use super::diagonal_place::DiagonalPlace;
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -35,6 +35,9 @@ impl<T: Element> Op<T> for Diagonal {
         let mut strides = Dims::from_slice(&x.strides()[..axis]);
         strides.push(x.strides()[axis] + x.strides()[axis + 1]);
         Tensor { shape: run.shape().clone(), strides, offset: x.offset + start, data: x.data.clone() }
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let shape = back.input(0).shape();

@@ -3,7 +3,7 @@
 use super::diagonal::{Diagonal, extent};
 use crate::element::Element;
 use crate::kernels::elementwise;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -34,6 +34,9 @@ impl<T: Element> Op<T> for DiagonalPlace {
             elementwise::assign_strided(to, &strides, inputs[0].strided(), inputs[0].shape());
         }
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(Diagonal { offset: self.offset }));

@@ -1,7 +1,7 @@
 //! y = x in reversed order along an axis;  x̄ is ȳ reversed
 
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -32,6 +32,9 @@ impl<T: Element> Op<T> for Flip {
         }
         run.free_dense(dense);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(Self { axis: self.axis + 1 })
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(*self));

@@ -3,7 +3,7 @@
 use super::unfold::{Unfold, Windows};
 use crate::element::Element;
 use crate::kernels::elementwise;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -29,6 +29,9 @@ impl<T: Element> Op<T> for OverlapAdd {
         out.as_mut_slice().fill(T::ZERO);
         elementwise::add_assign_strided(out.as_mut_slice(), &strides, inputs[0].strided(), inputs[0].shape());
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(Self { windows: self.windows.later(), ..*self })
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(Unfold(self.windows)));

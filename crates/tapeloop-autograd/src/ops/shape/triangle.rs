@@ -1,7 +1,7 @@
 //! y = x below (or above) a diagonal, else 0;  x̄ is the same triangle of ȳ
 
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -38,6 +38,9 @@ impl<T: Element> Op<T> for Triangle {
         }
         run.free_dense(dense);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(*self));

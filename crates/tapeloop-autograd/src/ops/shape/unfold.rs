@@ -2,7 +2,7 @@
 
 use super::overlap_add::OverlapAdd;
 use crate::element::Element;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -18,6 +18,11 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// The same with an axis in front.
+    pub(crate) fn later(self) -> Self {
+        Self { axis: self.axis + 1, ..self }
+    }
+
     /// Strides of the windowed view of a tensor with `strides`.
     pub(crate) fn strides(&self, strides: &[usize]) -> Dims {
         let mut view = Dims::from_slice(strides);
@@ -53,6 +58,9 @@ impl<T: Element> Op<T> for Unfold {
             offset: x.offset,
             data: x.data.clone(),
         }
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(Self(self.0.later()))
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         let length = back.input(0).shape()[self.0.axis];

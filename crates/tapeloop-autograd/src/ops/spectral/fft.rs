@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::kernels::fft::Plan;
-use crate::ops::{Example, Examples, Op, Run, example};
+use crate::ops::{Example, Examples, Form, Op, Run, example};
 use crate::shape::{Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
@@ -41,6 +41,9 @@ impl<T: Element> Op<T> for Fft {
         });
         run.free_dense(dense);
         out
+    }
+    fn form(&self) -> Form<T> {
+        Form::along(*self)
     }
     fn vjp<'t>(&self, back: &mut Backward<'_, 't, T>) {
         back.give(0, |g| g.unary(Self { inverse: !self.inverse }));
