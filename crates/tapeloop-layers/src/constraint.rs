@@ -3,7 +3,7 @@
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{Element, Shape, Tensor};
 
-use crate::named::{Field, Named, written};
+use crate::named::{Field, Named, Names, written};
 
 /// What a weight keeps to: it is projected there after every step of an optimizer.
 ///
@@ -231,7 +231,7 @@ fn for_each(walk: &Walk, mut visit: impl FnMut(usize)) {
 impl Named for Constraint {
     const WHAT: &'static str = "constraint";
     const A: &'static str = "a constraint";
-    const NAMES: &'static [(&'static str, fn() -> Self)] = &[
+    const NAMES: Names<Self> = &[
         ("max_norm", || Self::max_norm(2.0)),
         ("non_neg", || Self::NonNeg),
         ("unit_norm", Self::unit_norm),

@@ -8,6 +8,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{Error, Initializer};
 
+/// Names, and how what each stands for is made.
+pub(crate) type Names<N> = &'static [(&'static str, fn() -> N)];
+
 /// A kind of them.
 pub(crate) trait Named: Clone + PartialEq + Sized + 'static {
     /// What it is, in messages.
@@ -18,7 +21,7 @@ pub(crate) trait Named: Clone + PartialEq + Sized + 'static {
 
     /// The names, and what each stands for alone. What a name with an underscore at its end stands for is in the list only
     /// where it differs; NaN and 0 are those without a default.
-    const NAMES: &'static [(&'static str, fn() -> Self)];
+    const NAMES: Names<Self>;
 
     /// Its name, without parameters.
     fn name(&self) -> &'static str;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Shape, Var};
 
-use crate::named::{Field, Named, written};
+use crate::named::{Field, Named, Names, written};
 
 /// Which vectors of a matrix are to be orthogonal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +152,7 @@ impl Regularizer {
 impl Named for Regularizer {
     const WHAT: &'static str = "regularizer";
     const A: &'static str = "a regularizer";
-    const NAMES: &'static [(&'static str, fn() -> Self)] = &[
+    const NAMES: Names<Self> = &[
         ("l1", || Self::L1 { l1: 0.01 }),
         ("l2", || Self::L2 { l2: 0.01 }),
         // As Keras' code has it; its page says 0.01.

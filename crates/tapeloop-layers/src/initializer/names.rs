@@ -1,7 +1,7 @@
 //! Initializers by name, with parameters or without: in configurations and as text.
 
 use super::{Distribution, Fan, Initializer, Nonlinearity};
-use crate::named::{Field, Named, written};
+use crate::named::{Field, Named, Names, written};
 
 impl Initializer {
     /// Its name, without parameters.
@@ -39,7 +39,7 @@ impl Named for Initializer {
     const A: &'static str = "an initializer";
 
     /// Keras' and PyTorch's names.
-    const NAMES: &'static [(&'static str, fn() -> Self)] = &[
+    const NAMES: Names<Self> = &[
         ("zeros", || Initializer::Zeros),
         ("zero", || Initializer::Zeros),
         ("ones", || Initializer::Ones),
