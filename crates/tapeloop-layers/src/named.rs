@@ -305,7 +305,11 @@ fn called(entries: Vec<(String, Value)>) -> Result<Call, String> {
         match (key.as_str(), value) {
             ("class_name", Value::Plain(Argument::Word(name))) => call.0 = name,
             ("class_name", _) => return Err("a class_name must be a name".into()),
-            ("config", value) => call.1 = value.arguments()?,
+            ("config", value) => {
+                call.1 = value.arguments()?;
+                // Keras writes it beside everything it draws; ours follows from the model's.
+                call.1.retain(|(key, value)| key != "seed" || !matches!(value, Argument::Nothing));
+            }
             // Where Keras looks for the class.
             ("module" | "registered_name" | "build_config", _) => {}
             (key, _) => return Err(format!("`{key}` beside a class_name is not known")),

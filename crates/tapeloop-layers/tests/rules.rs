@@ -5,8 +5,8 @@ use tapeloop_autograd::gradcheck::{Tolerance, gradcheck, gradgradcheck};
 use tapeloop_autograd::losses::{Reduction, mse};
 use tapeloop_autograd::{Module, Param, Rng, Tape, Tensor, Var};
 use tapeloop_layers::{
-    Bidirectional, Constraint, Dense, Embedding, Gru, Layer, LayerConfig, LayerNorm, Lstm, Masked, Masking, Pass,
-    Regularizer, Rules, Sequential, SimpleRnn, Vectors,
+    Bidirectional, Constraint, Dense, Embedding, Gru, Initializer, Layer, LayerConfig, LayerNorm, Lstm, Masked,
+    Masking, Pass, Regularizer, Rules, Sequential, SimpleRnn, Vectors,
 };
 
 const REGULARIZERS: [Regularizer; 5] = [
@@ -399,6 +399,25 @@ fn keras_forms_and_ours_are_read() {
         assert_eq!(constraint(json), expected);
         assert_eq!(expected.to_string().parse(), Ok(expected.clone()), "{expected}");
     }
+}
+
+/// What `keras.saving.serialize_keras_object` writes of initializers.
+#[test]
+fn initializers_are_read_as_keras_saves_them() {
+    let saved = |class: &str, config: serde_json::Value| {
+        serde_json::from_value::<Initializer>(json!({"module": "keras.initializers", "class_name": class,
+            "config": config, "registered_name": null}))
+        .map_err(|error| error.to_string())
+    };
+    assert_eq!(saved("GlorotUniform", json!({"seed": null})), Ok(Initializer::GlorotUniform));
+    assert_eq!(saved("Zeros", json!({})), Ok(Initializer::Zeros));
+    let normal = saved("RandomNormal", json!({"mean": 0.5, "stddev": 0.25, "seed": null}));
+    assert_eq!(normal, Ok(Initializer::Normal { mean: 0.5, std: 0.25 }));
+    let orthogonal = saved("Orthogonal", json!({"gain": 2.0, "seed": null}));
+    assert_eq!(orthogonal, Ok(Initializer::Orthogonal { gain: 2.0 }));
+    // A seed of its own it cannot have.
+    let error = saved("GlorotUniform", json!({"seed": 3})).unwrap_err();
+    assert!(error.contains("GlorotUniform has no parameter `seed`"), "{error}");
 }
 
 #[test]

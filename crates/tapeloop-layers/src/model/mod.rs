@@ -43,7 +43,8 @@ impl<T: Element> Model<T> {
         self.layers.last().map_or(&[], |layer| &layer.output)
     }
 
-    /// The output for `x`, (batch, …), on its tape. A value with a [mask](Masked) brings it along.
+    /// The output for `x`, (batch, …), on its tape. A value with a [mask](Masked) brings it along. What activity
+    /// regularizers add to the loss, [`forward_masked`](Self::forward_masked) returns beside it.
     ///
     /// # Panics
     /// If `x` does not suit the model; [`predict`](Self::predict) returns an error instead.
