@@ -76,6 +76,11 @@ pub trait Cell<T: Element>: Module<T> + Send {
     /// [`state_shapes`](Self::state_shapes). Returns the next states in the same order.
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T>;
 
+    /// How many noises [`draw`](Self::draw) gives: that are held, and that every step has its own of.
+    fn noises(&self) -> [usize; 2] {
+        [0, 0]
+    }
+
     /// What one training pass over `time` steps of `batch` rows draws: dropout masks and the like. Nothing, unless the
     /// cell says otherwise.
     fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
@@ -112,6 +117,9 @@ impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
     }
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         (**self).step(x, state)
+    }
+    fn noises(&self) -> [usize; 2] {
+        (**self).noises()
     }
     fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
         (**self).draw(tape, batch, time, rng)

@@ -16,6 +16,7 @@ mod named;
 mod regularizer;
 mod rnn;
 mod rules;
+mod stacked;
 mod variational;
 
 pub use activation::Activation;
@@ -28,10 +29,11 @@ pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
 pub use layer::{Axes, Layer, Masked, Pass};
 pub use layers::{
     ActivationLayer, Bidirectional, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru,
-    LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, SimpleRnn,
+    LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
 pub use rules::Rules;
+pub use stacked::StackedCells;
 pub use variational::Variational;

@@ -97,6 +97,11 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         &self.cell
     }
 
+    /// The cell alone.
+    pub fn into_cell(self) -> C {
+        self.cell
+    }
+
     /// The cell, to change its weights.
     pub fn cell_mut(&mut self) -> &mut C {
         &mut self.cell

@@ -35,6 +35,11 @@ impl Variational {
         [self.dropout, self.recurrent_dropout].map(|rate| if rate > 0.0 { each } else { 0 })
     }
 
+    /// The number of all masks.
+    pub(crate) fn count(&self, gates: usize) -> usize {
+        self.counts(gates).iter().sum()
+    }
+
     /// The masks of one pass: those of the input, then those of the state.
     pub(crate) fn draw<T: Element>(
         &self,

@@ -34,8 +34,8 @@ pub mod prelude {
     pub use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var, module, s};
     pub use tapeloop_layers::{
         Activation, Bidirectional, Cell, Constraint, Dense, Dropout, Embedding, Gru, Initializer, Layer, LayerNorm,
-        Lstm, Masked, Masking, Merge, Model, Noise, Pass, Regularizer, Rnn, RnnOptions, Rules, Sequential, SimpleRnn,
-        State, StateShapes, Variational, Vectors,
+        Lstm, Masked, Masking, Merge, Model, Noise, Pass, Regularizer, RepeatVector, Rnn, RnnOptions, Rules,
+        Sequential, SimpleRnn, StackedCells, State, StateShapes, Variational, Vectors,
     };
     pub use tapeloop_optim::{
         Adam, AdamW, Groups, Optimizer, RmsProp, Rule, Schedule, Sgd, clip_by_global_norm, clip_by_norm, clip_by_value,

@@ -51,6 +51,10 @@ impl<T: Element> Cell<T> for GruCell<T> {
         self.noisy_step(x, state, &[])
     }
 
+    fn noises(&self) -> [usize; 2] {
+        [self.variational.count(3), 0]
+    }
+
     fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
         let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
         self.variational.draw(3, [&[batch, input], &[batch, units]], tape, rng)

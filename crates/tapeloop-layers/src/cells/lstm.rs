@@ -49,6 +49,10 @@ impl<T: Element> Cell<T> for LstmCell<T> {
         self.noisy_step(x, state, &[])
     }
 
+    fn noises(&self) -> [usize; 2] {
+        [self.variational.count(4), 0]
+    }
+
     fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
         let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
         self.variational.draw(4, [&[batch, input], &[batch, units]], tape, rng)

@@ -10,6 +10,7 @@ mod layer_norm;
 mod lstm;
 mod masking;
 mod recurrent;
+mod repeat_vector;
 mod simple_rnn;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub use gru::Gru;
 pub use layer_norm::{LayerNorm, LayerNormLayer};
 pub use lstm::Lstm;
 pub use masking::Masking;
+pub use repeat_vector::RepeatVector;
 pub use simple_rnn::SimpleRnn;
 
 /// A layer's configuration: data, from which the layer is built.
@@ -118,6 +120,7 @@ layers! {
     LayerNorm(LayerNorm) "layer_norm";
     Lstm(Lstm) "lstm";
     Masking(Masking) "masking";
+    RepeatVector(RepeatVector) "repeat_vector";
     SimpleRnn(SimpleRnn) "simple_rnn";
 }
 

@@ -8,8 +8,8 @@ use tapeloop::{
     Param, Pass, Path, Rng, Rnn, Sequential, Tape, Tensor, Var,
 };
 
-use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
+use crate::{Outcome, keras_cells};
 
 /// Arguments that change no number, at least not here.
 const WITHOUT_EFFECT: [&str; 6] = ["unroll", "use_cudnn", "name", "seed", "dtype", "trainable"];
@@ -45,11 +45,15 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
         }
         return Ok(Ok(Built::Chain(chain.build(0).map_err(error)?)));
     }
+    let width = axes.last().copied().flatten().ok_or("the case has no width");
+    if case.config["layer"] == json!("RNN") {
+        return Ok(keras_cells::rnn(&case.config, width?, config).map(|rnn| Built::Rnn(Box::new(rnn))));
+    }
     Ok(match config(&case.config) {
-        Ok(LayerConfig::Bidirectional(both)) => {
-            let width = axes.last().copied().flatten().ok_or("the case has no width")?;
-            Ok(Built::Both(Box::new(both.try_layer(width, rng).map_err(error)?)))
+        Ok(config @ LayerConfig::Dense(_)) => {
+            Ok(Built::Chain(Sequential::new(InputShape(axes)).add(config).build(0).map_err(error)?))
         }
+        Ok(LayerConfig::Bidirectional(both)) => Ok(Built::Both(Box::new(both.try_layer(width?, rng).map_err(error)?))),
         Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
         Err(reason) => Err(reason),
     })
@@ -69,6 +73,7 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
         "GRU" => "gru",
         "Embedding" => "embedding",
         "Masking" => "masking",
+        "RepeatVector" => "repeat_vector",
         "Dense" => "dense",
         "LayerNormalization" => "layer_norm",
         // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one of the
@@ -218,7 +223,12 @@ impl<T: Element> Built<T> {
                 }
                 _ if part.starts_with("forward_") => own.push("forward_layer".into()),
                 _ if part.starts_with("backward_") => own.push("backward_layer".into()),
-                _ if part.ends_with("_cell") => own.push("cell".into()),
+                // A chain of one layer, which Keras has within another.
+                (Self::Chain(model), None) if parts.len() == 2 => {
+                    own.extend(model.layer_names().next().map(ToString::to_string))
+                }
+                _ if part.ends_with("cell") => own.push("cell".into()),
+                _ if part.starts_with("cell_") => own.push(format!("cell.cells.{}", &part[5..])),
                 _ => {}
             }
         }

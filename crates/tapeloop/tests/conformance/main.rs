@@ -8,6 +8,7 @@ mod case;
 mod compare;
 mod double_backward;
 mod expression;
+mod keras_cells;
 mod keras_rnn;
 mod keras_rules;
 mod namespace;
@@ -42,6 +43,9 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
         | "keras/gru"
         | "keras/bidirectional"
         | "keras/chain"
+        | "keras/rnn"
+        | "keras/stacked"
+        | "keras/time_distributed"
         | "keras/regularized" => keras_rnn::run(case, file),
         "keras/regularizers" | "keras/constraints" => keras_rules::run(case, file),
         family => Ok(Outcome::Skipped(format!("{family} is not supported yet"))),

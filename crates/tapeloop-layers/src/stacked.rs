@@ -1,0 +1,117 @@
+//! Cells one above the other within a step.
+
+use smallvec::SmallVec;
+use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
+
+use crate::{Cell, Noise, State, StateShapes};
+
+/// Cells of which each takes the output of the one below, within one step: Keras' `StackedRNNCells`. Its output is that of
+/// the last one, its states are theirs, one cell's after the other's.
+///
+/// ```
+/// use tapeloop_autograd::{Rng, Tape, Tensor};
+/// use tapeloop_layers::{Gru, Lstm, Rnn, RnnOptions, StackedCells};
+/// let mut rng = Rng::new(0);
+/// let cells = StackedCells::new(vec![Box::new(Lstm::new(4).cell(3, &mut rng)), Box::new(Gru::new(2).cell(4, &mut rng))]);
+/// let rnn = Rnn::<f32, _>::new(cells, RnnOptions { return_state: true, ..RnnOptions::default() });
+/// let tape = Tape::new();
+/// let shapes = rnn.call(tape.constant(Tensor::zeros([5, 10, 3])), None).map(|x| x.shape());
+/// assert_eq!(shapes.to_vec(), [[5, 2], [5, 4], [5, 4], [5, 2]]); // the output; h and c of the first cell; h of the second
+/// ```
+pub struct StackedCells<T: Element = f32> {
+    cells: Vec<Box<dyn Cell<T>>>,
+}
+module!(StackedCells<T> { cells });
+
+impl<T: Element> StackedCells<T> {
+    /// These cells, the first one lowest.
+    ///
+    /// # Panics
+    /// If there are none, or one cannot take the output of the one below.
+    #[track_caller]
+    pub fn new(cells: Vec<Box<dyn Cell<T>>>) -> Self {
+        assert!(!cells.is_empty(), "stacked: there must be at least one cell");
+        for (place, pair) in cells.windows(2).enumerate() {
+            let (below, needed) = (pair[0].output_shape(), pair[1].input_shape());
+            assert!(below == needed, "stacked: cell {place} puts out {below}, and the one above it needs {needed}");
+        }
+        Self { cells }
+    }
+
+    /// The cells, the lowest first.
+    pub fn cells(&self) -> &[Box<dyn Cell<T>>] {
+        &self.cells
+    }
+
+    fn last(&self) -> &dyn Cell<T> {
+        &*self.cells[self.cells.len() - 1]
+    }
+}
+
+impl<T: Element> Cell<T> for StackedCells<T> {
+    fn input_shape(&self) -> Shape {
+        self.cells[0].input_shape()
+    }
+
+    fn state_shapes(&self) -> StateShapes {
+        self.cells.iter().flat_map(|cell| cell.state_shapes()).collect()
+    }
+
+    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
+        self.noisy_step(x, state, &[])
+    }
+
+    fn noises(&self) -> [usize; 2] {
+        self.cells.iter().fold([0, 0], |sum, cell| [0, 1].map(|kind| sum[kind] + cell.noises()[kind]))
+    }
+
+    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
+        let mut all = Noise::none();
+        for cell in &self.cells {
+            let Noise { held, each } = cell.draw(tape, batch, time, rng);
+            all.held.extend(held);
+            all.each.extend(each);
+        }
+        all
+    }
+
+    fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
+        let (mut held, mut each) = noise.split_at(self.noises()[0].min(noise.len()));
+        let (mut x, mut state) = (x, state);
+        let mut all = State::new();
+        for cell in &self.cells {
+            let (own, rest) = state.split_at(cell.state_shapes().len());
+            let next = if noise.is_empty() {
+                cell.step(x, own)
+            } else {
+                let [of_held, of_each] = cell.noises();
+                let own_noise: SmallVec<[Var<'t, T>; 8]> =
+                    held[..of_held].iter().chain(&each[..of_each]).copied().collect();
+                (held, each) = (&held[of_held..], &each[of_each..]);
+                match own_noise.is_empty() {
+                    true => cell.step(x, own),
+                    false => cell.noisy_step(x, own, &own_noise),
+                }
+            };
+            x = cell.output(x, &next);
+            all.extend(next);
+            state = rest;
+        }
+        all
+    }
+
+    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
+        // An output that is made of the input needs that of every cell.
+        let (mut x, mut state) = (x, state);
+        for cell in &self.cells {
+            let (own, rest) = state.split_at(cell.state_shapes().len());
+            x = cell.output(x, own);
+            state = rest;
+        }
+        x
+    }
+
+    fn output_shape(&self) -> Shape {
+        self.last().output_shape()
+    }
+}
