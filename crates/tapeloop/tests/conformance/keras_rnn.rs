@@ -74,8 +74,8 @@ fn config(layer: &Json, training: bool) -> Result<LayerConfig, String> {
         "Masking" => "masking",
         "Dense" => "dense",
         "LayerNormalization" => "layer_norm",
-        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one of the
-        // wrapper's.
+        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one
+        // of the wrapper's.
         "TimeDistributed" if layer["inner"]["layer"] == "Dense" => {
             let mut inner = layer["inner"].clone();
             inner["args"]["activity_regularizer"] = arguments.remove("activity_regularizer").unwrap_or(Json::Null);
@@ -296,8 +296,8 @@ fn call<T: Element>(mut layer: Built<T>, case: &Case, file: &File<T>) -> Result<
     Ok(numbers)
 }
 
-/// Keras' list of penalties in our numbers: first those of outputs, one for each, then those of weights. Where ours is the
-/// sum of some of them, each is the reference's times our sum by theirs: it is as wrong as the sum.
+/// Keras' list of penalties in our numbers: first those of outputs, one for each, then those of weights. Where ours is
+/// the sum of some of them, each is the reference's times our sum by theirs: it is as wrong as the sum.
 fn losses<'t, T: Element>(
     layer: &Built<T>,
     tape: &'t Tape<T>,
