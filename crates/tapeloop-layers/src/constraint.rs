@@ -7,9 +7,9 @@ use crate::named::{Field, Named, Names, written};
 
 /// What a weight keeps to: it is projected there after every step of an optimizer.
 ///
-/// ‖w‖ is the norm along `axis`, which may be one or several axes, counted from the end where they are negative; an empty list
-/// stands for all. The default is the first one: in a kernel (inputs, outputs), what goes to an output. As in Keras, a norm is
-/// divided by 10⁻⁷ later, so that a vector of zeros stays one.
+/// ‖w‖ is the norm along `axis`, which may be one or several axes, counted from the end where they are negative; an
+/// empty list stands for all. The default is the first one: in a kernel (inputs, outputs), what goes to an output. As
+/// in Keras, a norm is divided by 10⁻⁷ later, so that a vector of zeros stays one.
 ///
 /// ```
 /// use tapeloop_autograd::Tensor;
@@ -20,8 +20,8 @@ use crate::named::{Field, Named, Names, written};
 /// assert_eq!(Constraint::NonNeg.apply(&w).to_vec(), [3.0, 0.3, 4.0, 0.0]);
 /// ```
 ///
-/// In a configuration it is a name, which stands for Keras' defaults, or an object of a name and parameters. Keras' own form
-/// with a `class_name` and a `config` is read as well.
+/// In a configuration it is a name, which stands for Keras' defaults, or an object of a name and parameters. Keras' own
+/// form with a `class_name` and a `config` is read as well.
 ///
 /// ```
 /// use tapeloop_layers::Constraint;
@@ -122,7 +122,8 @@ impl Constraint {
             let is = |&named: &isize| named.rem_euclid(shape.rank() as isize) as usize == axis;
             axes.is_empty() || axes.iter().any(is)
         };
-        // A norm belongs to a place on the axes it does not go along. Places side by side are taken together, to read rows.
+        // A norm belongs to a place on the axes it does not go along. Places side by side are taken together, to read
+        // rows.
         let beside: usize = (0..shape.rank()).rev().take_while(|&axis| !along(axis)).map(|axis| shape[axis]).product();
         let (mut over, mut places) = (Walk::new(), Walk::new());
         let mut stride = w.len();

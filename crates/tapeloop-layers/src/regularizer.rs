@@ -27,8 +27,8 @@ pub enum Vectors {
 /// assert_eq!(Regularizer::l2(0.5).penalty(w).item(), 7.0);
 /// ```
 ///
-/// In a configuration it is a name, which stands for Keras' defaults, or an object of a name and parameters. Keras' own form
-/// with a `class_name` and a `config` is read as well.
+/// In a configuration it is a name, which stands for Keras' defaults, or an object of a name and parameters. Keras' own
+/// form with a `class_name` and a `config` is read as well.
 ///
 /// ```
 /// use tapeloop_layers::Regularizer;
@@ -57,8 +57,8 @@ pub enum Regularizer {
         /// The factor of the squares. Default 0.
         l2: f64,
     },
-    /// factor times the mean of |cos| between any two different rows, or columns, of a matrix. A vector of zeros is orthogonal to
-    /// all others; a single vector has no penalty, where Keras' is NaN.
+    /// factor times the mean of |cos| between any two different rows, or columns, of a matrix. A vector of zeros is
+    /// orthogonal to all others; a single vector has no penalty, where Keras' is NaN.
     Orthogonal {
         /// The factor. Default 0.01.
         factor: f64,

@@ -222,8 +222,8 @@ fn layers_without_rules_record_nothing_for_them() {
     assert!(output.penalty.is_none());
 }
 
-/// Each output's penalty by the batch, states among them where they are returned; in a layer that has none in Keras 3.15, too:
-/// its `SimpleRNN` takes the setting and drops it.
+/// Each output's penalty by the batch, states among them where they are returned; in a layer that has none in Keras
+/// 3.15, too: its `SimpleRNN` takes the setting and drops it.
 #[test]
 fn activity_is_every_output_by_the_batch() {
     let regularizer = Regularizer::l2(0.5);
@@ -269,8 +269,8 @@ fn activity_of_both_directions_and_of_what_they_make() {
     assert!(near(after.penalty.unwrap().item(), expected + 2.0, 1e-14));
 }
 
-/// Through a model the penalties of all layers arrive, past layers that know nothing of them and where masks end; their gradients are
-/// those of the differences.
+/// Through a model the penalties of all layers arrive, past layers that know nothing of them and where masks end; their
+/// gradients are those of the differences.
 #[test]
 fn a_model_adds_them_up_past_masks() {
     let activity = Regularizer::l2(0.5);

@@ -131,7 +131,8 @@ impl Dense {
     /// A layer with fresh weights for this many input features.
     ///
     /// # Errors
-    /// If an initializer, a regularizer or a constraint does not suit its weight, or the activation does not keep the shape.
+    /// If an initializer, a regularizer or a constraint does not suit its weight, or the activation does not keep the
+    /// shape.
     pub fn try_layer<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<DenseLayer<T>, Error> {
         let (name, units) = ("dense", self.units);
         keeps_shape(name, "activation", self.activation)?;

@@ -76,8 +76,8 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
         "RepeatVector" => "repeat_vector",
         "Dense" => "dense",
         "LayerNormalization" => "layer_norm",
-        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one of the
-        // wrapper's.
+        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one
+        // of the wrapper's.
         "TimeDistributed" if layer["inner"]["layer"] == "Dense" => {
             let mut inner = layer["inner"].clone();
             inner["args"]["activity_regularizer"] = arguments.remove("activity_regularizer").unwrap_or(Json::Null);
@@ -332,8 +332,8 @@ fn noise<T: Element>(file: &File<T>, place: usize) -> Noise<T> {
     noise
 }
 
-/// Keras' list of penalties in our numbers: first those of outputs, one for each, then those of weights. Where ours is the
-/// sum of some of them, each is the reference's times our sum by theirs: it is as wrong as the sum.
+/// Keras' list of penalties in our numbers: first those of outputs, one for each, then those of weights. Where ours is
+/// the sum of some of them, each is the reference's times our sum by theirs: it is as wrong as the sum.
 fn losses<'t, T: Element>(
     layer: &Built<T>,
     tape: &'t Tape<T>,
