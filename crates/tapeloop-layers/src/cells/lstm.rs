@@ -49,15 +49,6 @@ impl<T: Element> Cell<T> for LstmCell<T> {
         self.noisy_step(x, state, &[])
     }
 
-    fn noises(&self) -> [usize; 2] {
-        [self.variational.count(4), 0]
-    }
-
-    fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
-        let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
-        self.variational.draw(4, [&[batch, input], &[batch, units]], tape, rng)
-    }
-
     fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
         let (σ, τ) = (self.recurrent_activation, self.activation);
         let (h, c) = (state[0], state[1]);
@@ -70,5 +61,14 @@ impl<T: Element> Cell<T> for LstmCell<T> {
         let c = σ.apply(f) * c + σ.apply(i) * τ.apply(g);
         let h = σ.apply(o) * τ.apply(c);
         smallvec![h, c]
+    }
+
+    fn noises(&self) -> [usize; 2] {
+        [self.variational.count(4), 0]
+    }
+
+    fn draw(&self, tape: &Tape<T>, batch: usize, _: usize, rng: &mut Rng) -> Noise<T> {
+        let [input, units] = [self.kernel.value().shape()[0], self.recurrent_kernel.value().shape()[0]];
+        self.variational.draw(4, [&[batch, input], &[batch, units]], tape, rng)
     }
 }
