@@ -15,8 +15,11 @@ use crate::{Cell, Noise, State, StateShapes};
 /// let cells = StackedCells::new(vec![Box::new(Lstm::new(4).cell(3, &mut rng)), Box::new(Gru::new(2).cell(4, &mut rng))]);
 /// let rnn = Rnn::<f32, _>::new(cells, RnnOptions { return_state: true, ..RnnOptions::default() });
 /// let tape = Tape::new();
-/// let shapes = rnn.call(tape.constant(Tensor::zeros([5, 10, 3])), None).map(|x| x.shape());
-/// assert_eq!(shapes.to_vec(), [[5, 2], [5, 4], [5, 4], [5, 2]]); // the output; h and c of the first cell; h of the second
+/// let returned = rnn.call(tape.constant(Tensor::zeros([5, 10, 3])), None);
+/// // The output; h and c of the first cell; h of the second.
+/// for (x, width) in returned.iter().zip([2, 4, 4, 2]) {
+///     assert_eq!(x.shape(), [5, width]);
+/// }
 /// ```
 pub struct StackedCells<T: Element = f32> {
     cells: Vec<Box<dyn Cell<T>>>,

@@ -15,7 +15,8 @@ use crate::layer::{Axes, Layer, Pass};
 /// let tape = Tape::new();
 /// let x = tape.constant(Tensor::from([[1.0f32, 2.0]])); // batch, features
 /// let y = RepeatVector::new(3).forward(x, &mut Pass::inference()).value();
-/// assert_eq!(y, Tensor::from([[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]));
+/// assert_eq!(y.shape(), [1, 3, 2]);
+/// assert_eq!(y.to_vec(), [1.0, 2.0].repeat(3));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
