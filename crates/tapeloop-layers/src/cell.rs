@@ -108,6 +108,20 @@ pub trait Cell<T: Element>: Module<T> + Send {
     }
 }
 
+/// A step with what was drawn for it, if anything was.
+#[track_caller]
+pub(crate) fn step_with<'t, T: Element>(
+    cell: &(impl Cell<T> + ?Sized),
+    x: Var<'t, T>,
+    state: &[Var<'t, T>],
+    noise: &[Var<'t, T>],
+) -> State<'t, T> {
+    match noise {
+        [] => cell.step(x, state),
+        noise => cell.noisy_step(x, state, noise),
+    }
+}
+
 impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
     fn input_shape(&self) -> Shape {
         (**self).input_shape()

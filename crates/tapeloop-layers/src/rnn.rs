@@ -8,6 +8,7 @@ use tapeloop_autograd::{
     Tensor, Untraceable, Var,
 };
 
+use crate::cell::step_with;
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::rules::add;
 use crate::{Cell, Error, Noise, Rules, State};
@@ -97,7 +98,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         &self.cell
     }
 
-    /// The cell alone.
+    /// The cell alone, without the layer's [rules](Self::rules).
     pub fn into_cell(self) -> C {
         self.cell
     }
@@ -300,14 +301,14 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         }
         noise.extend(each.iter().copied());
         let Some(&mask) = mask.first() else {
-            let state = self.cell_step(*x, state, &noise);
+            let state = step_with(&self.cell, *x, state, &noise);
             let output = self.cell.output(*x, &state);
             return (state.into_iter().collect(), output);
         };
         let (state, held) = state.split_at(self.cell.state_shapes().len());
         // What is selected away has a gradient of 0, which NaN on the way back would make NaN.
         let x = beside(mask, x.rank()).if_else(*x, 0.0);
-        let next = self.cell_step(x, state, &noise);
+        let next = step_with(&self.cell, x, state, &noise);
         let output = self.cell.output(x, &next);
         let mut kept = Carried::new();
         for (next, state) in next.iter().zip(state) {
@@ -329,13 +330,6 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
                 kept.push(output);
                 (kept, output)
             }
-        }
-    }
-
-    fn cell_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
-        match noise {
-            [] => self.cell.step(x, state),
-            noise => self.cell.noisy_step(x, state, noise),
         }
     }
 

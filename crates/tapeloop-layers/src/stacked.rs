@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
+use crate::cell::step_with;
 use crate::{Cell, Noise, State, StateShapes};
 
 /// Cells of which each takes the output of the one below, within one step: Keras' `StackedRNNCells`. Its output is that of
@@ -45,10 +46,6 @@ impl<T: Element> StackedCells<T> {
     pub fn cells(&self) -> &[Box<dyn Cell<T>>] {
         &self.cells
     }
-
-    fn last(&self) -> &dyn Cell<T> {
-        &*self.cells[self.cells.len() - 1]
-    }
 }
 
 impl<T: Element> Cell<T> for StackedCells<T> {
@@ -72,6 +69,14 @@ impl<T: Element> Cell<T> for StackedCells<T> {
         let mut all = Noise::none();
         for cell in &self.cells {
             let Noise { held, each } = cell.draw(tape, batch, time, rng);
+            // Another number would give the cells above the wrong ones.
+            assert!(
+                cell.noises() == [held.len(), each.len()],
+                "stacked: a cell draws {} noises that are held and {} for each step, and says it draws {:?}",
+                held.len(),
+                each.len(),
+                cell.noises()
+            );
             all.held.extend(held);
             all.each.extend(each);
         }
@@ -83,22 +88,17 @@ impl<T: Element> Cell<T> for StackedCells<T> {
         let (mut x, mut state) = (x, state);
         let mut all = State::new();
         for cell in &self.cells {
-            let (own, rest) = state.split_at(cell.state_shapes().len());
-            let next = if noise.is_empty() {
-                cell.step(x, own)
-            } else {
-                let [of_held, of_each] = cell.noises();
-                let own_noise: SmallVec<[Var<'t, T>; 8]> =
-                    held[..of_held].iter().chain(&each[..of_each]).copied().collect();
-                (held, each) = (&held[of_held..], &each[of_each..]);
-                match own_noise.is_empty() {
-                    true => cell.step(x, own),
-                    false => cell.noisy_step(x, own, &own_noise),
-                }
-            };
+            let mut own_noise: SmallVec<[Var<'t, T>; 8]> = SmallVec::new();
+            for (rest, count) in [&mut held, &mut each].into_iter().zip(cell.noises()) {
+                let (own, others) = rest.split_at(count.min(rest.len()));
+                own_noise.extend_from_slice(own);
+                *rest = others;
+            }
+            let (own, others) = state.split_at(cell.state_shapes().len());
+            state = others;
+            let next = step_with(cell, x, own, &own_noise);
             x = cell.output(x, &next);
             all.extend(next);
-            state = rest;
         }
         all
     }
@@ -115,6 +115,6 @@ impl<T: Element> Cell<T> for StackedCells<T> {
     }
 
     fn output_shape(&self) -> Shape {
-        self.last().output_shape()
+        self.cells[self.cells.len() - 1].output_shape()
     }
 }
