@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Var, module};
 
-use super::{Config, features, keeps_shape, positive, streamed, with_last};
+use super::{Config, features, keeps_shape, positive, rule_setters, streamed, with_last};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Activation, Constraint, Error, Initializer, Regularizer, Rules};
 
@@ -91,29 +91,9 @@ impl Dense {
         Self { bias_initializer, ..self }
     }
 
-    /// A penalty of `kernel`.
-    pub fn kernel_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { kernel_regularizer: Some(regularizer), ..self }
-    }
-
-    /// A penalty of `bias`.
-    pub fn bias_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { bias_regularizer: Some(regularizer), ..self }
-    }
-
-    /// A penalty of the output, divided by the batch.
-    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { activity_regularizer: Some(regularizer), ..self }
-    }
-
-    /// What `kernel` is projected to after every step of an optimizer.
-    pub fn kernel_constraint(self, constraint: Constraint) -> Self {
-        Self { kernel_constraint: Some(constraint), ..self }
-    }
-
-    /// What `bias` is projected to after every step of an optimizer.
-    pub fn bias_constraint(self, constraint: Constraint) -> Self {
-        Self { bias_constraint: Some(constraint), ..self }
+    rule_setters! {
+        kernel: kernel_regularizer, kernel_constraint;
+        bias: bias_regularizer, bias_constraint;
     }
 
     /// A layer with fresh weights for this many input features.

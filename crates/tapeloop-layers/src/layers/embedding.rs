@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Tensor, Var, module};
 
-use super::{Config, positive};
+use super::{Config, positive, rule_setters};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Constraint, Error, Initializer, Regularizer, Rules};
 
@@ -60,19 +60,8 @@ impl Embedding {
         Self { mask_zero, ..self }
     }
 
-    /// A penalty of the table.
-    pub fn embeddings_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { embeddings_regularizer: Some(regularizer), ..self }
-    }
-
-    /// A penalty of the output, divided by the batch.
-    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { activity_regularizer: Some(regularizer), ..self }
-    }
-
-    /// What the table is projected to after every step of an optimizer.
-    pub fn embeddings_constraint(self, constraint: Constraint) -> Self {
-        Self { embeddings_constraint: Some(constraint), ..self }
+    rule_setters! {
+        embeddings: embeddings_regularizer, embeddings_constraint;
     }
 
     /// A layer with fresh weights.

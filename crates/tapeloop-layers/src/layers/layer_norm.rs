@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Param, Rng, StreamBuilder, Tape, Var, module};
 
-use super::{Config, features, streamed};
+use super::{Config, features, rule_setters, streamed};
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Constraint, Error, Initializer, Regularizer, Rules};
 
@@ -86,29 +86,9 @@ impl LayerNorm {
         Self { gamma_initializer, ..self }
     }
 
-    /// A penalty of `gamma`.
-    pub fn gamma_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { gamma_regularizer: Some(regularizer), ..self }
-    }
-
-    /// A penalty of `beta`.
-    pub fn beta_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { beta_regularizer: Some(regularizer), ..self }
-    }
-
-    /// A penalty of the output, divided by the batch.
-    pub fn activity_regularizer(self, regularizer: Regularizer) -> Self {
-        Self { activity_regularizer: Some(regularizer), ..self }
-    }
-
-    /// What `gamma` is projected to after every step of an optimizer.
-    pub fn gamma_constraint(self, constraint: Constraint) -> Self {
-        Self { gamma_constraint: Some(constraint), ..self }
-    }
-
-    /// What `beta` is projected to after every step of an optimizer.
-    pub fn beta_constraint(self, constraint: Constraint) -> Self {
-        Self { beta_constraint: Some(constraint), ..self }
+    rule_setters! {
+        gamma: gamma_regularizer, gamma_constraint;
+        beta: beta_regularizer, beta_constraint;
     }
 
     /// A layer with fresh weights for this many features.

@@ -48,6 +48,29 @@ pub trait Config {
     }
 }
 
+/// Builder methods for the rules of a configuration: of what it puts out, and of each weight.
+macro_rules! rule_setters {
+    ($($weight:ident: $regularizer:ident, $constraint:ident;)*) => {
+        /// A penalty of the output, divided by the batch.
+        pub fn activity_regularizer(self, regularizer: $crate::Regularizer) -> Self {
+            Self { activity_regularizer: Some(regularizer), ..self }
+        }
+
+        $(
+            #[doc = concat!("A penalty of `", stringify!($weight), "`.")]
+            pub fn $regularizer(self, regularizer: $crate::Regularizer) -> Self {
+                Self { $regularizer: Some(regularizer), ..self }
+            }
+
+            #[doc = concat!("What `", stringify!($weight), "` is projected to after every step of an optimizer.")]
+            pub fn $constraint(self, constraint: $crate::Constraint) -> Self {
+                Self { $constraint: Some(constraint), ..self }
+            }
+        )*
+    };
+}
+pub(crate) use rule_setters;
+
 macro_rules! layers {
     ($($(#[$attribute:meta])* $variant:ident($config:ty) $name:literal;)*) => {
         /// The configuration of any layer, as a model's JSON holds it.

@@ -81,39 +81,10 @@ macro_rules! recurrent {
                 $crate::Variational { dropout, recurrent_dropout, per_gate }
             }
 
-            /// A penalty of `kernel`.
-            pub fn kernel_regularizer(self, regularizer: $crate::Regularizer) -> Self {
-                Self { kernel_regularizer: Some(regularizer), ..self }
-            }
-
-            /// A penalty of `recurrent_kernel`.
-            pub fn recurrent_regularizer(self, regularizer: $crate::Regularizer) -> Self {
-                Self { recurrent_regularizer: Some(regularizer), ..self }
-            }
-
-            /// A penalty of `bias`.
-            pub fn bias_regularizer(self, regularizer: $crate::Regularizer) -> Self {
-                Self { bias_regularizer: Some(regularizer), ..self }
-            }
-
-            /// A penalty of the output, divided by the batch.
-            pub fn activity_regularizer(self, regularizer: $crate::Regularizer) -> Self {
-                Self { activity_regularizer: Some(regularizer), ..self }
-            }
-
-            /// What `kernel` is projected to after every step of an optimizer.
-            pub fn kernel_constraint(self, constraint: $crate::Constraint) -> Self {
-                Self { kernel_constraint: Some(constraint), ..self }
-            }
-
-            /// What `recurrent_kernel` is projected to after every step of an optimizer.
-            pub fn recurrent_constraint(self, constraint: $crate::Constraint) -> Self {
-                Self { recurrent_constraint: Some(constraint), ..self }
-            }
-
-            /// What `bias` is projected to after every step of an optimizer.
-            pub fn bias_constraint(self, constraint: $crate::Constraint) -> Self {
-                Self { bias_constraint: Some(constraint), ..self }
+            $crate::layers::rule_setters! {
+                kernel: kernel_regularizer, kernel_constraint;
+                recurrent_kernel: recurrent_regularizer, recurrent_constraint;
+                bias: bias_regularizer, bias_constraint;
             }
 
             /// What the weights and outputs of a layer keep to.
