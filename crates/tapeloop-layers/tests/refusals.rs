@@ -56,6 +56,8 @@ fn an_error_names_the_layer_the_setting_and_the_reason() {
             r#""layer": "gru", "units": 3, "bias_initializer": {"per_gate": {"gates": 3, "initializer": "dirac"}}"#,
             ["per_gate: dirac needs", "[2, 3]"],
         ),
+        (r#""layer": "repeat_vector", "n": 2"#, ["repeat_vector: needs (features) behind the batch", "got 2 axes"]),
+        (r#""layer": "repeat_vector""#, ["missing field", "`n`"]),
         (
             r#""layer": "embedding", "input_dim": 3, "output_dim": 2, "embeddings_initializer": "dirac""#,
             ["embedding: embeddings_initializer: dirac", "[3, 2]"],
