@@ -67,6 +67,9 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
         "SimpleRNN" => "simple_rnn",
         "LSTM" => "lstm",
         "GRU" => "gru",
+        "ConvLSTM1D" => "conv_lstm1d",
+        "ConvLSTM2D" => "conv_lstm2d",
+        "ConvLSTM3D" => "conv_lstm3d",
         "Embedding" => "embedding",
         "Masking" => "masking",
         "Dense" => "dense",
@@ -260,7 +263,8 @@ fn noise<T: Element>(file: &File<T>, place: usize) -> Noise<T> {
     let mut noise = Noise::none();
     for kind in ["dropout", "recurrent_dropout"] {
         match file.float(&format!("drop/{kind}/{place}")) {
-            Some(masks) if masks.rank() == 3 => {
+            // One for all gates is (batch, features).
+            Some(masks) if masks.rank() >= 3 => {
                 noise.held.extend((0..masks.shape()[0]).map(|gate| masks.select(0, gate)));
             }
             mask => noise.held.extend(mask.cloned()),
