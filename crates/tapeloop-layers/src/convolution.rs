@@ -70,6 +70,9 @@ impl PerAxis {
         if numbers.contains(&0) {
             return Err(Error::config(layer, format!("{setting} must be at least 1")));
         }
+        if let Some(n) = numbers.iter().find(|&&n| u32::try_from(n).is_err()) {
+            return Err(Error::config(layer, format!("{setting}: {n} is more than any grid has")));
+        }
         Ok(numbers)
     }
 }

@@ -52,9 +52,16 @@ impl Variational {
 
     /// The masks of a step with this noise.
     pub(crate) fn masks<'n, 't, T: Element>(&self, gates: usize, noise: &'n [Var<'t, T>]) -> Masks<'n, 't, T> {
-        let [inputs, _] = self.counts(gates);
+        let [inputs, states] = self.counts(gates);
         let (input, state) = noise.split_at(inputs.min(noise.len()));
-        Masks { input, state }
+        Masks { input, state: &state[..states.min(state.len())] }
+    }
+
+    /// The same, where a rate of 1 drops nothing: what Keras' convolutional cells make of it.
+    pub(crate) fn below_one(self) -> Self {
+        let [dropout, recurrent_dropout] =
+            [self.dropout, self.recurrent_dropout].map(|rate| if rate < 1.0 { rate } else { 0.0 });
+        Self { dropout, recurrent_dropout, ..self }
     }
 
     /// # Errors

@@ -82,7 +82,8 @@ impl Conv {
                 return None;
             }
             let (before, after) = self.around(axis, axes, length, size);
-            let count = (before + length + after).checked_sub((size - 1) * dilation + 1)? / stride + 1;
+            let reach = (size - 1).saturating_mul(dilation).saturating_add(1);
+            let count = (before + length + after).checked_sub(reach)? / stride + 1;
             grid.push(Axis { length, count, size, stride, dilation, before });
         }
         Some(grid)
@@ -112,7 +113,8 @@ impl Conv {
             return (padding, padding);
         }
         let [stride, dilation] = [&self.stride, &self.dilation].map(|setting| of("conv", setting, axis, axes));
-        let reach = n.div_ceil(stride.max(1)).saturating_sub(1) * stride + size.saturating_sub(1) * dilation + 1;
+        let last = n.div_ceil(stride.max(1)).saturating_sub(1) * stride;
+        let reach = size.saturating_sub(1).saturating_mul(dilation).saturating_add(last + 1);
         let missing = reach.saturating_sub(n);
         (missing / 2, missing - missing / 2)
     }

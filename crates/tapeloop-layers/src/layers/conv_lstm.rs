@@ -50,7 +50,7 @@ pub struct ConvLstm<const N: usize> {
     /// Puts 1 in the forget gate's part of the bias. Default true.
     pub unit_forget_bias: bool,
     /// The probability with which an element of the input is dropped in training, the same ones at every step but others for
-    /// every gate. Default 0.
+    /// every gate; with 1, as in Keras, none is. Default 0.
     pub dropout: f64,
     /// The same of the state. Default 0.
     pub recurrent_dropout: f64,
@@ -130,6 +130,7 @@ impl<const N: usize> ConvLstm<N> {
         keeps_shape(&name, "recurrent_activation", self.recurrent_activation)?;
         let variational = self.variational(true);
         variational.check(&name)?;
+        let variational = variational.below_one();
         let Self { kernel_size, strides, padding, data_format, dilation_rate, .. } = self;
         let (padding, data_format) = (*padding, *data_format);
         let settings = Settings { filters, kernel_size, strides, padding, data_format, dilation_rate };

@@ -47,8 +47,7 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
     }
     Ok(match config(&case.config) {
         Ok(LayerConfig::Bidirectional(both)) => {
-            let width = axes.last().copied().flatten().ok_or("the case has no width")?;
-            Ok(Built::Both(Box::new(both.try_layer(width, rng).map_err(error)?)))
+            Ok(Built::Both(Box::new(both.try_layer_on(&axes, rng).map_err(error)?)))
         }
         Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
         Err(reason) => Err(reason),

@@ -36,7 +36,7 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
         "torch/ops" | "torch/losses" => expression::run(case, file),
         "torch/cell" | "torch/rnn_tanh" | "torch/rnn_relu" | "torch/lstm" | "torch/gru" => torch_rnn::run(case, file),
         "torch/double_backward" => double_backward::run(case, file),
-        "keras/simple_rnn" | "keras/lstm" | "keras/gru" | "keras/bidirectional" | "keras/chain" => {
+        "keras/simple_rnn" | "keras/lstm" | "keras/gru" | "keras/bidirectional" | "keras/chain" | "keras/conv_lstm" => {
             keras_rnn::run(case, file)
         }
         family => Ok(Outcome::Skipped(format!("{family} is not supported yet"))),
