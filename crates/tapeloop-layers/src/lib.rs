@@ -7,6 +7,7 @@ mod bidirectional;
 mod cell;
 pub mod cells;
 mod constraint;
+mod convolution;
 mod error;
 mod initializer;
 mod layer;
@@ -22,14 +23,16 @@ mod variational;
 pub use activation::Activation;
 pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
 pub use cell::{Cell, Noise, State, StateShapes};
-pub use cells::{GruCell, LstmCell, SimpleRnnCell};
+pub use cells::{ConvGruCell, ConvLstmCell, GruCell, LstmCell, SimpleRnnCell};
 pub use constraint::Constraint;
+pub use convolution::{DataFormat, Padding, PerAxis, Sliding};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
 pub use layer::{Axes, Layer, Masked, Pass};
 pub use layers::{
-    ActivationLayer, Bidirectional, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru,
-    LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
+    ActivationLayer, Bidirectional, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d,
+    ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
+    LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use regularizer::{Regularizer, Vectors};

@@ -556,6 +556,12 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
                 "it cannot be streamed: it goes backwards, from the last step to the first",
             ));
         }
+        let step = self.cell.input_shape();
+        if step.rank() != 1 {
+            let problem =
+                format!("it cannot be streamed: a step's input is {step}, where a stream has a row of features");
+            return Err(Error::config("rnn", problem));
+        }
         stream
             .step(&self.cell.state_shapes(), |x, state| {
                 self.step(&[x], state, How { masked: false, from_zeros: true, held: &[] })

@@ -57,9 +57,9 @@ impl Variational {
 
     /// The masks of a step with this noise.
     pub(crate) fn masks<'n, 't, T: Element>(&self, gates: usize, noise: &'n [Var<'t, T>]) -> Masks<'n, 't, T> {
-        let [inputs, _] = self.counts(gates);
+        let [inputs, states] = self.counts(gates);
         let (input, state) = noise.split_at(inputs.min(noise.len()));
-        Masks { input, state }
+        Masks { input, state: &state[..states.min(state.len())] }
     }
 
     /// # Errors

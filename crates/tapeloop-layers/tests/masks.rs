@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 use tapeloop_autograd::gradcheck::{Tolerance, gradcheck, gradgradcheck};
 use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Threads, Var, module};
-use tapeloop_layers::cells::ZOO;
+use tapeloop_layers::cells::{Row, ZOO};
 use tapeloop_layers::{Cell, Masked, Rnn, RnnOptions, State, StateShapes};
 
 const INPUT: usize = 3;
@@ -53,6 +53,15 @@ fn for_every_cell(check: impl Fn(&str, Build<'_, f64>)) {
         check(row.name, &|options| Rnn::new((row.build_f64)(INPUT, UNITS, &mut Rng::new(1)), options));
     }
     check("scaled", &|options| Rnn::new(Scaled::boxed(&mut Rng::new(1)), options));
+}
+
+/// The shape of a sequence with these axes in front of a step's own.
+fn sequence<T: Element>(rnn: &Boxed<T>, lead: [usize; 2]) -> Vec<usize> {
+    [&lead[..], rnn.cell().input_shape().dims()].concat()
+}
+
+fn lstm() -> &'static Row {
+    ZOO.iter().find(|row| row.name == "lstm").unwrap()
 }
 
 /// Every combination of the options that masks have to do with.
@@ -147,7 +156,7 @@ fn a_loop_with_a_mask_is_its_steps() {
         for options in options() {
             for given in [false, true] {
                 let (looped, steps) = (build(options), build(RnnOptions { unroll: true, ..options }));
-                let x = normal(&[5, TIME, INPUT], 2);
+                let x = normal(&sequence(&looped, [5, TIME]), 2);
                 let initial = given.then(|| states(&looped, 5));
                 let run = |rnn| everything(rnn, &x, Some(&pattern()), initial.as_deref(), Depth::Second);
                 close(&format!("{name}, {options:?}"), &run(&looped), &run(&steps), 1e-12);
@@ -165,7 +174,8 @@ fn single_precision_is_a_loop_too() {
     for row in ZOO {
         for options in options() {
             let rnn = Rnn::new((row.build)(INPUT, UNITS, &mut Rng::new(1)), options);
-            let values = everything(&rnn, &normal(&[5, TIME, INPUT], 2), Some(&pattern()), None, Depth::Second);
+            let values =
+                everything(&rnn, &normal(&sequence(&rnn, [5, TIME]), 2), Some(&pattern()), None, Depth::Second);
             assert!(values.iter().all(Tensor::all_finite), "{}", row.name);
             let how = rnn.explain();
             assert!(!how.contains("unrolled") && !how.contains("no loop"), "{}: {how}", row.name);
@@ -178,7 +188,7 @@ fn single_precision_is_a_loop_too() {
 fn a_mask_that_is_true_everywhere_changes_no_bit() {
     for_every_cell(|name, build| {
         for options in options() {
-            let x = normal(&[3, TIME, INPUT], 2);
+            let x = normal(&sequence(&build(options), [3, TIME]), 2);
             let all = Tensor::full([3, TIME], true);
             let what = format!("{name}, {options:?}");
             let run = |mask, depth| everything(&build(options), &x, mask, None, depth);
@@ -198,15 +208,15 @@ fn padding_changes_no_bit_and_gets_no_gradient() {
         for options in options() {
             for (lead, length) in [(0, 6), (0, 3), (3, 3), (2, 1), (1, 3), (4, 0)] {
                 let what = format!("{name}, {options:?}, {length} steps behind {lead}");
-                let own = normal::<f64>(&[2, length, INPUT], 2);
+                let rnn = build(options);
+                let own = normal::<f64>(&sequence(&rnn, [2, length]), 2);
                 let junk = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300];
                 let inside = |t: usize| (lead..lead + length).contains(&t);
-                let padded = Tensor::from_fn([2, TIME, INPUT], |i| match inside(i[1]) {
-                    true => own.at(&[i[0], i[1] - lead, i[2]]),
-                    false => junk[(i[0] + i[1] + i[2]) % 4],
+                let padded = Tensor::from_fn(sequence(&rnn, [2, TIME]), |i| match inside(i[1]) {
+                    true => own.at(&[&[i[0], i[1] - lead], &i[2..]].concat()),
+                    false => junk[i.iter().sum::<usize>() % 4],
                 });
                 let mask = Tensor::from_fn([2, TIME], |i| inside(i[1]));
-                let rnn = build(options);
                 let initial = states(&rnn, 2);
                 let long = everything(&rnn, &padded, Some(&mask), Some(&initial), Depth::First);
                 let short = everything(&rnn, &own, None, Some(&initial), Depth::First);
@@ -231,7 +241,7 @@ fn padding_changes_no_bit_and_gets_no_gradient() {
                     let (a, b) = (place(t + lead), of(t));
                     assert_eq!(bits(&long[0].select(1, a)), bits(&short[0].select(1, b)), "{what}: output {t}");
                 }
-                let mut held = Tensor::zeros([2, UNITS]);
+                let mut held = Tensor::zeros(long[0].select(1, 0).shape());
                 for p in 0..TIME {
                     let output = long[0].select(1, p);
                     if inside(place(p)) && !options.zero_output_for_mask {
@@ -251,14 +261,14 @@ fn padding_changes_no_bit_and_gets_no_gradient() {
 fn gradients_are_those_of_the_rows_alone() {
     for_every_cell(|name, build| {
         let options = RnnOptions { return_sequences: true, zero_output_for_mask: true, ..RnnOptions::default() };
-        let own = normal::<f64>(&[2, 4, INPUT], 2);
-        let padded = Tensor::from_fn([2, TIME, INPUT], |i| if i[1] < 4 { own.at(i) } else { f64::NAN });
-        let mask = Tensor::from_fn([2, TIME], |i| i[1] < 4);
         let rnn = build(options);
+        let own = normal::<f64>(&sequence(&rnn, [2, 4]), 2);
+        let padded = Tensor::from_fn(sequence(&rnn, [2, TIME]), |i| if i[1] < 4 { own.at(i) } else { f64::NAN });
+        let mask = Tensor::from_fn([2, TIME], |i| i[1] < 4);
         let initial = states(&rnn, 2);
         let mut long = everything(&rnn, &padded, Some(&mask), Some(&initial), Depth::Second);
         let short = everything(&rnn, &own, None, Some(&initial), Depth::Second);
-        long.iter_mut().filter(|x| x.rank() == 3).for_each(|x| *x = x.slice(1, 0..4));
+        long.iter_mut().filter(|x| x.rank() >= 3 && x.shape()[1] == TIME).for_each(|x| *x = x.slice(1, 0..4));
         close(name, &long, &short, 1e-12);
     });
 }
@@ -267,7 +277,7 @@ fn gradients_are_those_of_the_rows_alone() {
 fn backwards_is_forwards_on_the_reversed_sequence_and_mask() {
     for_every_cell(|name, build| {
         for options in options().filter(|options| !options.go_backwards) {
-            let x = normal::<f64>(&[5, TIME, INPUT], 2);
+            let x = normal::<f64>(&sequence(&build(options), [5, TIME]), 2);
             let mask = pattern();
             let forward = everything(&build(options), &reversed(&x), Some(&reversed(&mask)), None, Depth::Values);
             let backward = RnnOptions { go_backwards: true, ..options };
@@ -284,7 +294,7 @@ fn gradients_of_inputs_and_states() {
     for_every_cell(|name, build| {
         for options in options() {
             let rnn = build(options);
-            let inputs: Vec<_> = [normal(&[5, TIME, INPUT], 2)].into_iter().chain(states(&rnn, 5)).collect();
+            let inputs: Vec<_> = [normal(&sequence(&rnn, [5, TIME]), 2)].into_iter().chain(states(&rnn, 5)).collect();
             fn f<'t>(rnn: &Boxed<f64>, x: &[Var<'t, f64>]) -> Var<'t, f64> {
                 let run = rnn.run(Masked::new(x[0], &pattern()), Some(&x[1..]));
                 Var::concat([run.output].into_iter().chain(run.state).map(|v| v.reshape(&[-1])), 0)
@@ -305,7 +315,7 @@ fn recording_and_threads_change_no_bit() {
         for options in options() {
             let rnn = Rnn::new((row.build)(8, 40, &mut Rng::new(1)), options);
             let run = |tape: Tape<f32>| {
-                let x = tape.leaf(normal(&[64, 9, 8], 2));
+                let x = tape.leaf(normal(&sequence(&rnn, [64, 9]), 2));
                 let output = rnn.run(Masked::new(x, &mask), None).output;
                 let mut all = vec![bits(&output.value())];
                 if output.needs_grad() {
@@ -326,8 +336,9 @@ fn recording_and_threads_change_no_bit() {
 #[test]
 fn states_are_carried_over_padding() {
     for_every_cell(|name, build| {
-        let x = normal::<f64>(&[2, TIME, INPUT], 2);
-        let whole = everything(&build(RnnOptions::default()), &x, None, None, Depth::Values);
+        let rnn = build(RnnOptions::default());
+        let x = normal::<f64>(&sequence(&rnn, [2, TIME]), 2);
+        let whole = everything(&rnn, &x, None, None, Depth::Values);
         let stateful = build(RnnOptions { stateful: true, ..RnnOptions::default() });
         for (start, end) in [(0, 2), (2, 3), (3, TIME)] {
             let mask = Tensor::from_fn([2, TIME], |i| (start..end).contains(&i[1]));
@@ -338,14 +349,14 @@ fn states_are_carried_over_padding() {
         }
         // A call of nothing but padding puts out zeros, as no step of it has put out anything.
         let nothing = everything(&stateful, &x, Some(&Tensor::full([2, TIME], false)), None, Depth::Values);
-        assert_eq!(nothing[0].to_vec(), [0.0; 2 * UNITS], "{name}");
+        assert!(nothing[0].to_vec().iter().all(|&x| x == 0.0), "{name}");
         assert_eq!(bits(&nothing[1]), bits(&whole[1]), "{name}");
     });
 }
 
 #[test]
 fn lengths_are_a_mask() {
-    let rnn = Rnn::new((ZOO[0].build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
+    let rnn = Rnn::new((lstm().build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
     let tape = Tape::new();
     let x = tape.leaf(normal(&[3, TIME, INPUT], 2));
     let mask = Tensor::from_fn([3, TIME], |i| i[1] < [2, 6, 0][i[0]]);
@@ -363,7 +374,7 @@ fn lengths_are_a_mask() {
 
 #[test]
 fn a_mask_of_another_shape_panics() {
-    let rnn = Rnn::new((ZOO[0].build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
+    let rnn = Rnn::new((lstm().build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
     let tape = Tape::new();
     let x = tape.leaf(normal(&[3, TIME, INPUT], 2));
     let text = |run: &dyn Fn()| {

@@ -71,15 +71,50 @@ impl Conv {
 }
 
 impl Conv {
+    /// How windows lie along each axis of a grid. Nothing where one does not fit, or a setting is 0.
+    #[track_caller]
+    fn grid(&self, spatial: &[usize], window: &[usize]) -> Option<Axes> {
+        let axes = spatial.len();
+        let mut grid = Axes::new();
+        for (axis, (&length, &size)) in spatial.iter().zip(window).enumerate() {
+            let [stride, dilation] = [&self.stride, &self.dilation].map(|setting| of("conv", setting, axis, axes));
+            if size == 0 || stride == 0 || dilation == 0 {
+                return None;
+            }
+            let (before, after) = self.around(axis, axes, length, size);
+            let reach = (size - 1).saturating_mul(dilation).saturating_add(1);
+            let count = (before + length + after).checked_sub(reach)? / stride + 1;
+            grid.push(Axis { length, count, size, stride, dilation, before });
+        }
+        Some(grid)
+    }
+
+    /// The lengths that axes become under a window. Nothing where it does not fit, or a setting is 0.
+    ///
+    /// ```
+    /// use tapeloop_autograd::Conv;
+    /// let lengths = Conv::new().stride(&[2]).lengths(&[7, 5], &[3, 1]).unwrap();
+    /// assert_eq!(lengths[..], [3, 3]);
+    /// assert!(Conv::new().lengths(&[2], &[3]).is_none());
+    /// ```
+    ///
+    /// # Panics
+    /// If a setting has numbers for more or fewer axes.
+    #[track_caller]
+    pub fn lengths(&self, spatial: &[usize], window: &[usize]) -> Option<SmallVec<[usize; 3]>> {
+        Some(self.grid(spatial, window)?.iter().map(|axis| axis.count).collect())
+    }
+
     /// Zeros in front of and behind an axis of `n`, where the window has `size` elements.
     #[track_caller]
     fn around(&self, axis: usize, axes: usize, n: usize, size: usize) -> (usize, usize) {
         let padding = of("padding", &self.padding, axis, axes);
-        let [stride, dilation] = [&self.stride, &self.dilation].map(|setting| of("conv", setting, axis, axes));
         if !self.same {
             return (padding, padding);
         }
-        let reach = n.div_ceil(stride.max(1)).saturating_sub(1) * stride + size.saturating_sub(1) * dilation + 1;
+        let [stride, dilation] = [&self.stride, &self.dilation].map(|setting| of("conv", setting, axis, axes));
+        let last = n.div_ceil(stride.max(1)).saturating_sub(1) * stride;
+        let reach = size.saturating_sub(1).saturating_mul(dilation).saturating_add(last + 1);
         let missing = reach.saturating_sub(n);
         (missing / 2, missing - missing / 2)
     }
@@ -164,20 +199,12 @@ impl<'t, T: Element> Var<'t, T> {
             conv.groups
         );
         let axes = rank - 2;
-        let mut grid = Axes::new();
-        for axis in 0..axes {
-            let (length, size) = (shape[axis + 1], window[axis]);
-            let [stride, dilation] = [&conv.stride, &conv.dilation].map(|setting| of("conv_last", setting, axis, axes));
-            let (before, after) = conv.around(axis, axes, length, size);
-            let (padded, reach) = (before + length + after, size.saturating_sub(1) * dilation + 1);
-            assert!(
-                size > 0 && stride > 0 && dilation > 0 && reach <= padded,
-                "conv_last: {shape} with a kernel of {window}, stride {stride} and dilation {dilation}; each must be at \
-                 least 1, and a window of {reach} fit into the {padded} elements of axis {}",
-                axis + 1
+        let Some(grid) = conv.grid(&shape[1..=axes], &window[..axes]) else {
+            panic!(
+                "conv_last: {shape} with a kernel of {window} and {conv:?}; stride and dilation must be at least 1, and the \
+                 window fit into every padded axis"
             );
-            grid.push(Axis { length, count: (padded - reach) / stride + 1, size, stride, dilation, before });
-        }
+        };
         let out = window[rank - 1];
         let places = grid.iter().map(|axis| axis.count).collect::<SmallVec<[usize; 3]>>();
         let inner = window[..rank - 1].iter().product();

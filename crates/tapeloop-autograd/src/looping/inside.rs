@@ -35,8 +35,8 @@ macro_rules! either {
 }
 
 impl<T: Element> Inside<T> {
-    pub(crate) fn new(step: Step<T>, states: usize, reverse: bool) -> Self {
-        match Body::new(&step, states, reverse) {
+    pub(crate) fn new(step: &Step<T>, states: usize, reverse: bool) -> Self {
+        match Body::new(step, states, reverse) {
             Ok(body) => Self::Compiled(body),
             Err(why) => Self::Interpreted(Interpreted::new(step, states, reverse, why)),
         }

@@ -15,8 +15,10 @@ use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::kernels::program::Side;
 use crate::kernels::threads::Threads;
-use crate::ops::Run;
+use crate::ops::form::Kind;
 use crate::ops::reduce::sum::sum;
+use crate::ops::shape::concat::Concat;
+use crate::ops::{AnyOp, Run};
 use crate::shape::{Dims, Shape};
 use crate::tape::pool::Pool;
 use crate::tensor::Tensor;
@@ -80,8 +82,39 @@ fn store<T: Element>(x: &Tensor<T>, all: &mut Tensor<T>, t: usize, threads: &Thr
     elementwise::copy(x.strided(), x.shape(), part, threads);
 }
 
+/// The step with sums of parts side by side, each with zeros around it, as what they are: parts side by side.
+fn joined<T: Element>(step: &Step<T>) -> Step<T> {
+    let uses = step.uses();
+    let mut out = step.clone();
+    for (id, node) in step.nodes.iter().enumerate().filter(|(_, node)| node.is_sum()) {
+        let mut terms = Vec::new();
+        step.terms(id, true, &uses, &mut terms);
+        let part = |term: Id| match step.nodes[term].form() {
+            Some(Kind::Place { axis, start, step: 1, .. }) => Some((axis, start, step.nodes[term].inputs[0])),
+            _ => None,
+        };
+        let Some(mut parts) = terms.into_iter().map(part).collect::<Option<Vec<_>>>() else { continue };
+        parts.sort_unstable();
+        let axis = parts[0].0;
+        let mut end = 0;
+        for &(along, start, value) in &parts {
+            // Another axis, a gap or an overlap: they are no parts of one whole.
+            end = if along == axis && start == end { end + step.nodes[value].shape[axis] } else { usize::MAX };
+            if end == usize::MAX {
+                break;
+            }
+        }
+        if end == node.shape[axis] {
+            out.nodes[id].source = Source::Op(AnyOp::from(Concat { axis }));
+            out.nodes[id].inputs = parts.into_iter().map(|(_, _, value)| value).collect();
+        }
+    }
+    out.pruned()
+}
+
 impl<T: Element> Interpreted<T> {
-    pub(crate) fn new(step: Step<T>, states: usize, reverse: bool, why: Untraceable) -> Self {
+    pub(crate) fn new(step: &Step<T>, states: usize, reverse: bool, why: Untraceable) -> Self {
+        let step = joined(step);
         let (mut own, mut kept) = (Vec::new(), vec![false; states]);
         let mut outputs = Vec::with_capacity(step.outputs.len());
         for &id in &step.outputs {

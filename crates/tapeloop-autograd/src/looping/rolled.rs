@@ -168,7 +168,7 @@ impl<T: Element> Rolled<T> {
                 Err(id)
             });
         }
-        let body = Inside::new(body, counts[1], reverse);
+        let body = Inside::new(&body, counts[1], reverse);
         let derivatives = Mutex::default();
         Self {
             step,

@@ -75,8 +75,20 @@ impl Bidirectional {
     /// # Errors
     /// If one of the layers cannot be built or is no recurrent layer, or they do not go together.
     pub fn try_layer<T: Element>(&self, input: usize, rng: &mut Rng) -> Result<AnyBidirectional<T>, Error> {
+        self.try_layer_on(&[None, Some(input)], rng)
+    }
+
+    /// A layer with fresh weights for inputs of these axes behind the batch, time first.
+    ///
+    /// # Errors
+    /// As [`try_layer`](Self::try_layer).
+    pub fn try_layer_on<T: Element>(
+        &self,
+        input: &[Option<usize>],
+        rng: &mut Rng,
+    ) -> Result<AnyBidirectional<T>, Error> {
         let mut build = |config: &LayerConfig| -> Result<Rnn<T, Box<dyn Cell<T>>>, Error> {
-            config.recurrent(&[None, Some(input)], rng).map_err(|error| match error.is_config() {
+            config.recurrent(input, rng).map_err(|error| match error.is_config() {
                 true => Error::config("bidirectional", error.to_string()),
                 false => Error::config("bidirectional", format!("{}: {error}", config.name())),
             })
@@ -96,10 +108,11 @@ impl Bidirectional {
 
 impl Config for Bidirectional {
     fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
-        let [_, _] = input else {
+        let [_, _, ..] = input else {
             let problem = format!("needs (time, features) behind the batch, got {} axes", input.len());
             return Err(Error::config("bidirectional", problem));
         };
-        Ok(Box::new(self.try_layer::<T>(features("bidirectional", input)?, rng)?))
+        features("bidirectional", input)?;
+        Ok(Box::new(self.try_layer_on::<T>(input, rng)?))
     }
 }

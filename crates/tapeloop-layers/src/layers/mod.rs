@@ -2,6 +2,9 @@
 
 mod activation;
 mod bidirectional;
+mod conv_gru;
+mod conv_lstm;
+mod convolutional;
 mod dense;
 mod dropout;
 mod embedding;
@@ -21,6 +24,8 @@ use crate::{Activation, Cell, Error, Layer, Pass, Rnn};
 
 pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
+pub use conv_gru::{ConvGru, ConvGru1d, ConvGru2d, ConvGru3d};
+pub use conv_lstm::{ConvLstm, ConvLstm1d, ConvLstm2d, ConvLstm3d};
 pub use dense::{Dense, DenseLayer};
 pub use dropout::{Dropout, DropoutLayer};
 pub use embedding::{Embedding, EmbeddingLayer};
@@ -135,6 +140,12 @@ macro_rules! layers {
 layers! {
     Activation(ActivationLayer) "activation";
     Bidirectional(Bidirectional) "bidirectional";
+    ConvGru1d(ConvGru1d) "conv_gru1d";
+    ConvGru2d(ConvGru2d) "conv_gru2d";
+    ConvGru3d(ConvGru3d) "conv_gru3d";
+    ConvLstm1d(ConvLstm1d) "conv_lstm1d";
+    ConvLstm2d(ConvLstm2d) "conv_lstm2d";
+    ConvLstm3d(ConvLstm3d) "conv_lstm3d";
     Dense(Dense) "dense";
     Dropout(Dropout) "dropout";
     Embedding(Embedding) "embedding";

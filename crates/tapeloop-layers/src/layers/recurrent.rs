@@ -28,14 +28,9 @@ pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOption
 }
 
 /// The keyword arguments that every Keras recurrent layer shares, as builder methods.
-macro_rules! recurrent {
-    ($config:ident, $cell:ident, $name:literal) => {
-        impl $config {
-            /// The default configuration with this many units.
-            pub fn new(units: usize) -> Self {
-                Self { units, ..Self::default() }
-            }
-
+macro_rules! settings {
+    ([$($generics:tt)*] $config:ty) => {
+        impl<$($generics)*> $config {
             /// What is applied to the candidate.
             pub fn activation(self, activation: $crate::Activation) -> Self {
                 Self { activation, ..self }
@@ -150,6 +145,21 @@ macro_rules! recurrent {
                     checkpoint,
                     seed,
                 }
+            }
+        }
+    };
+}
+pub(super) use settings;
+
+/// Those, and how a configuration with units becomes a layer.
+macro_rules! recurrent {
+    ($config:ident, $cell:ident, $name:literal) => {
+        $crate::layers::recurrent::settings!([] $config);
+
+        impl $config {
+            /// The default configuration with this many units.
+            pub fn new(units: usize) -> Self {
+                Self { units, ..Self::default() }
             }
 
             /// A cell with fresh weights for this many input features.

@@ -53,7 +53,9 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
         Ok(config @ LayerConfig::Dense(_)) => {
             Ok(Built::Chain(Sequential::new(InputShape(axes)).add(config).build(0).map_err(error)?))
         }
-        Ok(LayerConfig::Bidirectional(both)) => Ok(Built::Both(Box::new(both.try_layer(width?, rng).map_err(error)?))),
+        Ok(LayerConfig::Bidirectional(both)) => {
+            Ok(Built::Both(Box::new(both.try_layer_on(&axes, rng).map_err(error)?)))
+        }
         Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
         Err(reason) => Err(reason),
     })
@@ -71,6 +73,9 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
         "SimpleRNN" => "simple_rnn",
         "LSTM" => "lstm",
         "GRU" => "gru",
+        "ConvLSTM1D" => "conv_lstm1d",
+        "ConvLSTM2D" => "conv_lstm2d",
+        "ConvLSTM3D" => "conv_lstm3d",
         "Embedding" => "embedding",
         "Masking" => "masking",
         "RepeatVector" => "repeat_vector",
@@ -323,7 +328,8 @@ fn noise<T: Element>(file: &File<T>, place: usize) -> Noise<T> {
     let mut noise = Noise::none();
     for kind in ["dropout", "recurrent_dropout"] {
         match file.float(&format!("drop/{kind}/{place}")) {
-            Some(masks) if masks.rank() == 3 => {
+            // One for all gates is (batch, features).
+            Some(masks) if masks.rank() >= 3 => {
                 noise.held.extend((0..masks.shape()[0]).map(|gate| masks.select(0, gate)));
             }
             mask => noise.held.extend(mask.cloned()),

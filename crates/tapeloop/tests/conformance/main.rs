@@ -43,6 +43,7 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
         | "keras/gru"
         | "keras/bidirectional"
         | "keras/chain"
+        | "keras/conv_lstm"
         | "keras/rnn"
         | "keras/stacked"
         | "keras/time_distributed"

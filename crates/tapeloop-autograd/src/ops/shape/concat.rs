@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Concat {
-    axis: usize,
+    pub(crate) axis: usize,
 }
 
 impl<T: Element> Op<T> for Concat {
@@ -118,7 +118,7 @@ impl<'t, T: Element> Var<'t, T> {
 
 /// Parts on their way into groups: a full group of one level is one part of the next, as digits carry.
 struct Join<'t, T: Element> {
-    axis: usize,
+    pub(crate) axis: usize,
     levels: SmallVec<[SmallVec<[Var<'t, T>; GROUP]>; 16]>,
 }
 
