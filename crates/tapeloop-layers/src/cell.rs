@@ -122,6 +122,42 @@ pub(crate) fn step_with<'t, T: Element>(
     }
 }
 
+/// The noise of a cell around another one, which has its own first: of what is held, and of what every step has its own of.
+pub(crate) struct Split<'t, T: Element> {
+    /// The outer cell's own.
+    pub(crate) own: Noises<'t, T>,
+    /// The inner cell's.
+    pub(crate) inner: Noises<'t, T>,
+}
+
+/// What was drawn for a step.
+pub(crate) type Noises<'t, T> = SmallVec<[Var<'t, T>; 8]>;
+
+impl<'t, T: Element> Split<'t, T> {
+    /// `noise`, of which so many are each cell's: held, and for every step.
+    pub(crate) fn of(noise: &[Var<'t, T>], own: [usize; 2], inner: [usize; 2]) -> Self {
+        let mut split = Self { own: Noises::new(), inner: Noises::new() };
+        let mut rest = noise;
+        for kind in [0, 1] {
+            for (part, count) in [(&mut split.own, own[kind]), (&mut split.inner, inner[kind])] {
+                let (these, others) = rest.split_at(count.min(rest.len()));
+                part.extend_from_slice(these);
+                rest = others;
+            }
+        }
+        split
+    }
+}
+
+impl<T: Element> Noise<T> {
+    /// This, the outer cell's own, and then that of the cell within.
+    pub(crate) fn and(mut self, inner: Self) -> Self {
+        self.held.extend(inner.held);
+        self.each.extend(inner.each);
+        self
+    }
+}
+
 impl<T: Element, C: Cell<T> + ?Sized> Cell<T> for Box<C> {
     fn input_shape(&self) -> Shape {
         (**self).input_shape()

@@ -17,13 +17,12 @@ mod named;
 mod regularizer;
 mod rnn;
 mod rules;
-mod stacked;
 mod variational;
 
 pub use activation::Activation;
 pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
 pub use cell::{Cell, Noise, State, StateShapes};
-pub use cells::{ConvGruCell, ConvLstmCell, GruCell, LstmCell, SimpleRnnCell};
+pub use cells::*;
 pub use constraint::Constraint;
 pub use convolution::{DataFormat, Padding, PerAxis, Sliding};
 pub use error::Error;
@@ -32,11 +31,10 @@ pub use layer::{Axes, Layer, Masked, Pass};
 pub use layers::{
     ActivationLayer, Bidirectional, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d,
     ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
-    LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
+    LayerNormLayer, Lstm, Masking, Recurrent, RepeatVector, SimpleRnn,
 };
 pub use model::{InputShape, Model, Sequential, Summary};
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
 pub use rules::Rules;
-pub use stacked::StackedCells;
 pub use variational::Variational;

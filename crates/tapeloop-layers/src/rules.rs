@@ -8,7 +8,8 @@ use tapeloop_autograd::{Element, Module, Param, Path, Shape, Tape, Var};
 use crate::{Constraint, Error, Regularizer};
 
 /// Regularizers and constraints of a layer's weights, by their names, and a regularizer of what it puts out. A rule for
-/// `kernel` acts on the parameters whose names end so, as `cell.kernel`: no cell knows rules.
+/// `kernel` acts on the parameters whose names end so, as `cell.kernel`, one for `cells.0.kernel` on those whose names end
+/// in that: no cell knows rules.
 ///
 /// As in Keras, frozen weights have no penalty and are left where they are.
 ///
@@ -56,6 +57,22 @@ impl Rules {
         Self { activity: activity.into(), ..self }
     }
 
+    /// The same for the weights of the module that is called so, and no others.
+    pub(crate) fn within(self, module: &str) -> Self {
+        fn longer<R>(rules: Vec<(String, R)>, module: &str) -> Vec<(String, R)> {
+            rules.into_iter().map(|(weight, rule)| (format!("{module}.{weight}"), rule)).collect()
+        }
+        let regularizers = longer(self.regularizers, module);
+        Self { regularizers, constraints: longer(self.constraints, module), ..self }
+    }
+
+    /// These, and those.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.regularizers.extend(others.regularizers);
+        self.constraints.extend(others.constraints);
+        Self { activity: self.activity.or(others.activity), ..self }
+    }
+
     /// The regularizer of the outputs.
     pub fn activity_regularizer(&self) -> Option<&Regularizer> {
         self.activity.as_ref()
@@ -86,7 +103,7 @@ impl Rules {
         let mut weights = SmallVec::<[(&str, &Regularizer, &Param<T>); 4]>::new();
         with_path(|path| {
             module.visit(path, &mut |path, param| {
-                let own = self.regularizers.iter().filter(|(name, _)| param.trainable() && name == last(path));
+                let own = self.regularizers.iter().filter(|(name, _)| param.trainable() && ends(path.as_str(), name));
                 weights.extend(own.map(|(name, regularizer)| (name.as_str(), regularizer, param)));
             });
         });
@@ -103,7 +120,7 @@ impl Rules {
         }
         with_path(|path| {
             module.visit_mut(path, &mut |path, param| {
-                for (_, constraint) in self.constraints.iter().filter(|(name, _)| name == last(path)) {
+                for (_, constraint) in self.constraints.iter().filter(|(name, _)| ends(path.as_str(), name)) {
                     if param.trainable() {
                         let shape = param.value().shape().clone();
                         constraint.project(&shape, param.value_mut());
@@ -129,16 +146,17 @@ impl Rules {
     pub(crate) fn check<T: Element>(&self, layer: &str, module: &dyn Module<T>) -> Result<(), Error> {
         let mut weights = Vec::<(String, &Shape)>::new();
         module.visit(&mut Path::default(), &mut |path, param| {
-            weights.push((last(path).into(), param.value().shape()));
+            weights.push((path.as_str().into(), param.value().shape()));
         });
         let regularizers = self.regularizers.iter().map(|(name, own)| (name, "regularizer", Rule::Regularizer(own)));
         let constraints = self.constraints.iter().map(|(name, own)| (name, "constraint", Rule::Constraint(own)));
         for (name, kind, rule) in regularizers.chain(constraints) {
             // Keras' name of the setting.
-            let setting = format!("{}_{kind}", name.strip_suffix("_kernel").unwrap_or(name));
+            let last = name.rsplit('.').next().unwrap_or(name);
+            let setting = format!("{}_{kind}", last.strip_suffix("_kernel").unwrap_or(last));
             let wrong = |problem| Error::config(layer, format!("{setting}: {problem}"));
             let mut found = false;
-            for (_, shape) in weights.iter().filter(|(weight, _)| weight == name) {
+            for (_, shape) in weights.iter().filter(|(weight, _)| ends(weight, name)) {
                 found = true;
                 match rule {
                     Rule::Regularizer(own) => own.check(shape),
@@ -183,9 +201,9 @@ pub(crate) fn add<'t, T: Element>(a: Option<Var<'t, T>>, b: Option<Var<'t, T>>) 
     }
 }
 
-/// The parameter's own name.
-fn last(path: &Path) -> &str {
-    path.as_str().rsplit('.').next().unwrap_or_default()
+/// Whether a parameter's name ends in this one, of a field or of several.
+fn ends(path: &str, name: &str) -> bool {
+    path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Taken, so that whatever panics on the way leaves no half a name behind.

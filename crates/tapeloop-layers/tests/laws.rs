@@ -21,7 +21,7 @@ type Input<'a> = &'a dyn Fn(&[usize], u64) -> Tensor<f64>;
 
 fn for_every_cell(check: impl Fn(&str, &dyn Fn(RnnOptions, u64) -> Boxed<f64>, Input<'_>)) {
     for row in ZOO {
-        let build = |options, seed| Rnn::new((row.build_f64)(INPUT, UNITS, &mut Rng::new(seed)), options);
+        let build = |options, seed| Rnn::new(row.build::<f64>(INPUT, UNITS, &mut Rng::new(seed)), options);
         check(row.name, &build, &|lead, seed| input(&build(sequences(), 0), lead, seed));
     }
 }
@@ -55,12 +55,15 @@ fn near(a: &Tensor<f64>, b: &Tensor<f64>, tolerance: f64) -> bool {
 #[test]
 fn the_list_names_every_file() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cells");
-    let files: BTreeSet<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
-        .filter(|name| name != "mod")
-        .collect();
-    assert_eq!(files, ZOO.iter().map(|row| row.name.to_string()).collect());
+    let names = |folder: &std::path::Path| -> Vec<String> {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        files.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    let mut files = BTreeSet::new();
+    for family in names(&folder).into_iter().filter(|name| folder.join(name).is_dir()) {
+        files.extend(names(&folder.join(&family)).into_iter().map(|name| format!("{family}/{name}")));
+    }
+    assert_eq!(files, ZOO.iter().map(|row| format!("{}/{}", row.family, row.name)).collect());
     assert!(ZOO.iter().all(|row| !row.source.is_empty()));
 }
 
@@ -180,7 +183,7 @@ fn lengths_and_widths_at_their_ends() {
         assert!(out[1..].iter().zip(&initial).all(|(a, b)| near(a, b, 0.0)), "{name}");
     });
     for row in ZOO {
-        let rnn = Rnn::new((row.build_f64)(1, 1, &mut Rng::new(0)), sequences());
+        let rnn = Rnn::new(row.build::<f64>(1, 1, &mut Rng::new(0)), sequences());
         let out = &values(&rnn, &input(&rnn, &[2, 3], 1), None)[0];
         assert_eq!(out.shape().dims(), [&[2, 3], rnn.cell().output_shape().dims()].concat(), "{}", row.name);
     }
@@ -229,7 +232,7 @@ fn the_loop_is_the_steps() {
 #[test]
 fn recording_and_threads_change_no_bit() {
     for row in ZOO {
-        let rnn = Rnn::new((row.build)(8, 40, &mut Rng::new(1)), sequences());
+        let rnn = Rnn::new(row.build::<f32>(8, 40, &mut Rng::new(1)), sequences());
         let x = input(&rnn, &[64, 9], 2);
         let run = |tape: Tape<f32>| {
             let x = tape.leaf(x.clone());
@@ -251,8 +254,8 @@ fn recording_and_threads_change_no_bit() {
 #[test]
 fn single_precision_is_near_double() {
     for row in ZOO {
-        let double = Rnn::new((row.build_f64)(INPUT, UNITS, &mut Rng::new(1)), sequences());
-        let mut single = Rnn::new((row.build)(INPUT, UNITS, &mut Rng::new(1)), sequences());
+        let double = Rnn::new(row.build::<f64>(INPUT, UNITS, &mut Rng::new(1)), sequences());
+        let mut single = Rnn::new(row.build::<f32>(INPUT, UNITS, &mut Rng::new(1)), sequences());
         let mut weights = double.params().into_iter().map(|(_, param)| param.value().cast::<f32>());
         single.visit_mut(&mut Path::default(), &mut |_, param| param.set(weights.next().unwrap()));
         let x = input(&single, &[3, 6], 2);

@@ -50,7 +50,7 @@ type Build<'a, T> = &'a dyn Fn(RnnOptions) -> Boxed<T>;
 
 fn for_every_cell(check: impl Fn(&str, Build<'_, f64>)) {
     for row in ZOO {
-        check(row.name, &|options| Rnn::new((row.build_f64)(INPUT, UNITS, &mut Rng::new(1)), options));
+        check(row.name, &|options| Rnn::new(row.build::<f64>(INPUT, UNITS, &mut Rng::new(1)), options));
     }
     check("scaled", &|options| Rnn::new(Scaled::boxed(&mut Rng::new(1)), options));
 }
@@ -173,7 +173,7 @@ fn a_loop_with_a_mask_is_its_steps() {
 fn single_precision_is_a_loop_too() {
     for row in ZOO {
         for options in options() {
-            let rnn = Rnn::new((row.build)(INPUT, UNITS, &mut Rng::new(1)), options);
+            let rnn = Rnn::new(row.build::<f32>(INPUT, UNITS, &mut Rng::new(1)), options);
             let values =
                 everything(&rnn, &normal(&sequence(&rnn, [5, TIME]), 2), Some(&pattern()), None, Depth::Second);
             assert!(values.iter().all(Tensor::all_finite), "{}", row.name);
@@ -313,7 +313,7 @@ fn recording_and_threads_change_no_bit() {
     let mask = Tensor::from_fn([64, 9], |i| (i[0] * 7 + i[1] * 5) % 11 > 3);
     for row in ZOO {
         for options in options() {
-            let rnn = Rnn::new((row.build)(8, 40, &mut Rng::new(1)), options);
+            let rnn = Rnn::new(row.build::<f32>(8, 40, &mut Rng::new(1)), options);
             let run = |tape: Tape<f32>| {
                 let x = tape.leaf(normal(&sequence(&rnn, [64, 9]), 2));
                 let output = rnn.run(Masked::new(x, &mask), None).output;
@@ -356,7 +356,7 @@ fn states_are_carried_over_padding() {
 
 #[test]
 fn lengths_are_a_mask() {
-    let rnn = Rnn::new((lstm().build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
+    let rnn = Rnn::new(lstm().build::<f64>(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
     let tape = Tape::new();
     let x = tape.leaf(normal(&[3, TIME, INPUT], 2));
     let mask = Tensor::from_fn([3, TIME], |i| i[1] < [2, 6, 0][i[0]]);
@@ -374,7 +374,7 @@ fn lengths_are_a_mask() {
 
 #[test]
 fn a_mask_of_another_shape_panics() {
-    let rnn = Rnn::new((lstm().build_f64)(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
+    let rnn = Rnn::new(lstm().build::<f64>(INPUT, UNITS, &mut Rng::new(1)), RnnOptions::default());
     let tape = Tape::new();
     let x = tape.leaf(normal(&[3, TIME, INPUT], 2));
     let text = |run: &dyn Fn()| {

@@ -8,5 +8,5 @@ fn the_step_in_the_readme_is_the_step_in_the_source() {
     let readme = read("README.md");
     let shown = readme.split("```Rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     assert!(shown.contains("fn step"));
-    assert!(words(&read("crates/tapeloop-layers/src/cells/lstm.rs")).contains(&words(shown)));
+    assert!(words(&read("crates/tapeloop-layers/src/cells/lstms/lstm.rs")).contains(&words(shown)));
 }

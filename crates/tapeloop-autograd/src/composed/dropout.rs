@@ -41,6 +41,16 @@ impl<T: Element> Tape<T> {
     pub fn dropout_mask(&self, shape: impl Into<crate::Shape>, rate: f64, rng: &mut Rng) -> Var<'_, T> {
         self.drawn(&shape.into(), entries(rate, rng))
     }
+
+    /// 1 with probability `p`, else 0, as [`Tensor::bernoulli`], in memory that is used again.
+    ///
+    /// # Panics
+    /// If `p` is not in 0..=1.
+    #[track_caller]
+    pub fn bernoulli(&self, shape: impl Into<crate::Shape>, p: f64, rng: &mut Rng) -> Var<'_, T> {
+        assert!((0.0..=1.0).contains(&p), "bernoulli: {p} is no probability");
+        self.drawn(&shape.into(), || if rng.uniform() < p { T::ONE } else { T::ZERO })
+    }
 }
 
 impl<T: Element> Var<'_, T> {

@@ -1,65 +1,155 @@
-//! The cells. One file each; the list below names them all.
+//! The cells. One file each, in a folder for each family; the list below names them all.
 
-mod conv_gru;
-mod conv_lstm;
-mod gru;
-mod lstm;
-mod simple_rnn;
+pub(crate) mod config;
 
-pub use conv_gru::ConvGruCell;
-pub use conv_lstm::ConvLstmCell;
-pub use gru::GruCell;
-pub use lstm::LstmCell;
-pub use simple_rnn::SimpleRnnCell;
+pub use config::BuildCell;
 
-use tapeloop_autograd::{Element, Rng};
+use serde::{Deserialize, Serialize};
+use tapeloop_autograd::{Element, Rng, Shape};
 
-use crate::{Cell, ConvGru1d, ConvLstm1d, Gru, Lstm, Padding, SimpleRnn};
+use crate::{Cell, Error, Padding, Rules};
+use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The name of its file.
     pub name: &'static str,
+    /// The folder it is in.
+    pub family: &'static str,
     /// Where its equations come from.
     pub source: &'static str,
-    /// Builds it with this many input features and units.
-    pub build: fn(input: usize, units: usize, rng: &mut Rng) -> Box<dyn Cell<f32>>,
-    /// The same in double precision.
-    pub build_f64: fn(input: usize, units: usize, rng: &mut Rng) -> Box<dyn Cell<f64>>,
+    /// Its configuration with this many units, for inputs of this shape where the number of features is `input`.
+    pub example: fn(input: usize, units: usize) -> (CellConfig, Shape),
+}
+
+impl Row {
+    /// The cell of its [example](Self::example), with fresh weights.
+    ///
+    /// # Panics
+    /// If there can be no such cell.
+    #[track_caller]
+    pub fn build<T: Element>(&self, input: usize, units: usize, rng: &mut Rng) -> Box<dyn Cell<T>> {
+        let (config, shape) = (self.example)(input, units);
+        match config.boxed(&shape, rng) {
+            Ok(cell) => cell,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// An example of a cell: of a constructor, where inputs are rows of features; or with a shape of its own.
+trait Example {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape);
+}
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for F {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        (self(units).into(), Shape::from([input]))
+    }
+}
+
+/// On lines of this length.
+struct Line<F>(usize, F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        (self.1(units).into(), Shape::from([self.0, input]))
+    }
 }
 
 macro_rules! zoo {
-    ($($name:ident: $config:expr, $source:literal;)*) => {
+    ($($family:ident { $($name:ident: $($config:ident)+ = $example:expr, $source:literal;)* })*) => {
+        $(
+            mod $family {
+                $(
+                    mod $name;
+                    pub use $name::*;
+                )*
+            }
+            pub use $family::*;
+        )*
+
         /// Every cell, with its source.
-        pub const ZOO: &[Row] = &[$(Row {
+        pub const ZOO: &[Row] = &[$($(Row {
             name: stringify!($name),
+            family: stringify!($family),
             source: $source,
-            build: |input, units, rng| Box::new(($config)(units).cell(input, rng)),
-            build_f64: |input, units, rng| Box::new(($config)(units).cell(input, rng)),
-        }),*];
+            example: |input, units| Example::of($example, input, units),
+        },)*)*];
+
+        /// The configuration of any cell, as JSON holds it.
+        ///
+        /// ```
+        /// use tapeloop_layers::{CellConfig, Zoneout, Lstm};
+        /// let json = serde_json::to_string(&CellConfig::from(Zoneout::new(Lstm::new(3), 0.1))).unwrap();
+        /// assert!(json.starts_with(r#"{"cell":"zoneout","#), "{json}");
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "cell", rename_all = "snake_case")]
+        pub enum CellConfig {
+            $($($(
+                #[doc = concat!("[`", stringify!($config), "`]")]
+                $config($config),
+            )+)*)*
+        }
+
+        impl CellConfig {
+            /// The kind of cell, in a type's spelling.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $($($(Self::$config(_) => stringify!($config),)+)*)*
+                }
+            }
+
+            /// The cell for a step's input of this shape, with fresh weights.
+            ///
+            /// # Errors
+            /// If a setting makes no sense, or the cell cannot take such an input.
+            pub fn boxed<T: Element>(&self, input: &Shape, rng: &mut Rng) -> Result<Box<dyn Cell<T>>, Error> {
+                match self {
+                    $($($(Self::$config(config) => Ok(Box::new(config.cell_for(input, rng)?)),)+)*)*
+                }
+            }
+
+            /// What the weights of the cell keep to.
+            pub fn rules(&self) -> Rules {
+                match self {
+                    $($($(Self::$config(config) => config.rules(),)+)*)*
+                }
+            }
+        }
+
+        $($($(
+            impl From<$config> for CellConfig {
+                fn from(config: $config) -> Self {
+                    Self::$config(config)
+                }
+            }
+        )+)*)*
     };
 }
 
-/// A configuration over grids of one axis, for the list: on a short one.
-struct Line<C>(C);
-
-impl Line<ConvGru1d> {
-    fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> ConvGruCell<T> {
-        self.0.cell([3, input], rng)
-    }
-}
-
-impl Line<ConvLstm1d> {
-    fn cell<T: Element>(&self, input: usize, rng: &mut Rng) -> ConvLstmCell<T> {
-        self.0.cell([3, input], rng)
-    }
-}
-
 zoo! {
-    conv_gru: |units| Line(ConvGru1d::new(units, 2)), "Ballas et al. 2016, arXiv:1511.06432";
-    conv_lstm: |units| Line(ConvLstm1d::new(units, 3).padding(Padding::Same)), "Shi et al. 2015, arXiv:1506.04214";
-    gru: Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
-    lstm: Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
-    simple_rnn: SimpleRnn::new, "Elman 1990";
+    classical {
+        simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
+    }
+    lstms {
+        lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
+    }
+    grus {
+        gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
+        mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
+    }
+    grids {
+        conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),
+            "Ballas et al. 2016, arXiv:1511.06432";
+        conv_lstm: ConvLstm1d ConvLstm2d ConvLstm3d = Line(3, |units| ConvLstm1d::new(units, 3).padding(Padding::Same)),
+            "Shi et al. 2015, arXiv:1506.04214";
+    }
+    wrappers {
+        stacked: Stacked = |units| Stacked::new([Lstm::new(units).into(), Gru::new(units).into()]),
+            "Graves et al. 2013, arXiv:1303.5778";
+        zoneout: Zoneout = |units| Zoneout::new(Lstm::new(units), 0.1), "Krueger et al. 2016, arXiv:1606.01305";
+    }
 }

@@ -91,6 +91,23 @@ macro_rules! convolutional {
             }
         }
 
+        impl<const N: usize> $crate::cells::BuildCell for $config<N> {
+            type Built<T: tapeloop_autograd::Element> = $cell<T>;
+
+            fn cell_for<T: tapeloop_autograd::Element>(
+                &self,
+                input: &tapeloop_autograd::Shape,
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> Result<$cell<T>, $crate::Error> {
+                $crate::layers::recurrent::of_a_cell(&Self::name(), self.options(), self.activity_regularizer)?;
+                self.try_cell(input, rng)
+            }
+
+            fn rules(&self) -> $crate::Rules {
+                self.rules()
+            }
+        }
+
         impl<const N: usize> $crate::layers::Config for $config<N> {
             fn build<T: tapeloop_autograd::Element>(
                 &self,

@@ -14,6 +14,7 @@ mod lstm;
 mod masking;
 mod recurrent;
 mod repeat_vector;
+mod rnn;
 mod simple_rnn;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ pub use layer_norm::{LayerNorm, LayerNormLayer};
 pub use lstm::Lstm;
 pub use masking::Masking;
 pub use repeat_vector::RepeatVector;
+pub use rnn::Recurrent;
 pub use simple_rnn::SimpleRnn;
 
 /// A layer's configuration: data, from which the layer is built.
@@ -155,6 +157,7 @@ layers! {
     Lstm(Lstm) "lstm";
     Masking(Masking) "masking";
     RepeatVector(RepeatVector) "repeat_vector";
+    Rnn(Recurrent) "rnn";
     SimpleRnn(SimpleRnn) "simple_rnn";
 }
 

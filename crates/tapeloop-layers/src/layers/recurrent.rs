@@ -3,7 +3,7 @@
 use tapeloop_autograd::Element;
 
 use super::{features, positive};
-use crate::{Cell, Error, Rnn, RnnOptions};
+use crate::{Cell, Error, Regularizer, Rnn, RnnOptions};
 
 /// The width of the input's features, if a recurrent layer can take such an input.
 pub(super) fn input_width(layer: &str, units: usize, input: &[Option<usize>]) -> Result<usize, Error> {
@@ -22,10 +22,78 @@ pub(super) fn implementation(layer: &str, implementation: u8) -> Result<(), Erro
     }
 }
 
+/// The rule for a configuration that is that of a cell within another: what is the layer's is left as it is.
+pub(super) fn of_a_cell(cell: &str, options: RnnOptions, activity: Option<Regularizer>) -> Result<(), Error> {
+    if options == RnnOptions::default() && activity.is_none() {
+        return Ok(());
+    }
+    let problem =
+        "how it runs over time, its seed and its activity_regularizer are settings of the layer around the cell";
+    Err(Error::config(cell, problem))
+}
+
 /// The layer that repeats `cell`, whichever it is.
 pub(super) fn boxed<T: Element>(cell: impl Cell<T> + 'static, options: RnnOptions) -> Rnn<T, Box<dyn Cell<T>>> {
     Rnn::new(Box::new(cell), options)
 }
+
+/// How a layer runs over time, as builder methods.
+macro_rules! time_setters {
+    () => {
+        /// Returns every step's output instead of the last one's.
+        pub fn return_sequences(self, return_sequences: bool) -> Self {
+            Self { return_sequences, ..self }
+        }
+
+        /// Also returns the last states.
+        pub fn return_state(self, return_state: bool) -> Self {
+            Self { return_state, ..self }
+        }
+
+        /// Runs from the last step to the first; outputs are in the order of processing.
+        pub fn go_backwards(self, go_backwards: bool) -> Self {
+            Self { go_backwards, ..self }
+        }
+
+        /// Carries the states from one call to the next.
+        pub fn stateful(self, stateful: bool) -> Self {
+            Self { stateful, ..self }
+        }
+
+        /// Steps that a mask leaves out put out 0 instead of the output before them.
+        pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Self {
+            Self { zero_output_for_mask, ..self }
+        }
+
+        /// Records every step on the tape instead of one loop.
+        pub fn unroll(self, unroll: bool) -> Self {
+            Self { unroll, ..self }
+        }
+
+        /// Keeps only some of the loop's states for the backward pass, and computes what lies between again: less
+        /// memory for more time.
+        pub fn checkpoint(self, checkpoint: tapeloop_autograd::Checkpoint) -> Self {
+            Self { checkpoint: Some(checkpoint), ..self }
+        }
+
+        /// How the layer runs over time.
+        pub fn options(&self) -> $crate::RnnOptions {
+            let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
+            let Self { zero_output_for_mask, unroll, checkpoint, seed, .. } = *self;
+            $crate::RnnOptions {
+                return_sequences,
+                return_state,
+                go_backwards,
+                stateful,
+                zero_output_for_mask,
+                unroll,
+                checkpoint,
+                seed,
+            }
+        }
+    };
+}
+pub(super) use time_setters;
 
 /// The keyword arguments that every Keras recurrent layer shares, as builder methods.
 macro_rules! settings {
@@ -95,57 +163,7 @@ macro_rules! settings {
                     .constraint("bias", self.bias_constraint.clone().filter(|_| bias))
             }
 
-            /// Returns every step's output instead of the last one's.
-            pub fn return_sequences(self, return_sequences: bool) -> Self {
-                Self { return_sequences, ..self }
-            }
-
-            /// Also returns the last states.
-            pub fn return_state(self, return_state: bool) -> Self {
-                Self { return_state, ..self }
-            }
-
-            /// Runs from the last step to the first; outputs are in the order of processing.
-            pub fn go_backwards(self, go_backwards: bool) -> Self {
-                Self { go_backwards, ..self }
-            }
-
-            /// Carries the states from one call to the next.
-            pub fn stateful(self, stateful: bool) -> Self {
-                Self { stateful, ..self }
-            }
-
-            /// Steps that a mask leaves out put out 0 instead of the output before them.
-            pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Self {
-                Self { zero_output_for_mask, ..self }
-            }
-
-            /// Records every step on the tape instead of one loop.
-            pub fn unroll(self, unroll: bool) -> Self {
-                Self { unroll, ..self }
-            }
-
-            /// Keeps only some of the loop's states for the backward pass, and computes what lies between again: less
-            /// memory for more time.
-            pub fn checkpoint(self, checkpoint: tapeloop_autograd::Checkpoint) -> Self {
-                Self { checkpoint: Some(checkpoint), ..self }
-            }
-
-            /// How the layer runs over time.
-            pub fn options(&self) -> $crate::RnnOptions {
-                let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
-                let Self { zero_output_for_mask, unroll, checkpoint, seed, .. } = *self;
-                $crate::RnnOptions {
-                    return_sequences,
-                    return_state,
-                    go_backwards,
-                    stateful,
-                    zero_output_for_mask,
-                    unroll,
-                    checkpoint,
-                    seed,
-                }
-            }
+            $crate::layers::recurrent::time_setters!();
         }
     };
 }
@@ -192,6 +210,29 @@ macro_rules! recurrent {
                     Ok(layer) => layer,
                     Err(error) => panic!("{error}"),
                 }
+            }
+        }
+
+        impl $crate::cells::BuildCell for $config {
+            type Built<T: tapeloop_autograd::Element> = $cell<T>;
+
+            fn cell_for<T: tapeloop_autograd::Element>(
+                &self,
+                input: &tapeloop_autograd::Shape,
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> Result<$cell<T>, $crate::Error> {
+                $crate::layers::recurrent::of_a_cell($name, self.options(), self.activity_regularizer)?;
+                let axes: $crate::Axes = input.iter().map(|&n| Some(n)).collect();
+                let [Some(width)] = axes[..] else {
+                    let problem = format!("a step's input is a row of features, not of shape {input}");
+                    return Err($crate::Error::config($name, problem));
+                };
+                $crate::layers::recurrent::input_width($name, self.units, &[None, Some(width)])?;
+                self.try_cell(width, rng)
+            }
+
+            fn rules(&self) -> $crate::Rules {
+                self.rules()
             }
         }
 

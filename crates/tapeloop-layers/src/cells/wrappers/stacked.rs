@@ -1,10 +1,59 @@
 //! Cells one above the other within a step.
 
-use smallvec::SmallVec;
+use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
-use crate::cell::step_with;
-use crate::{Cell, Noise, State, StateShapes};
+use crate::cell::{Noises, step_with};
+use crate::{Cell, CellConfig, Error, Noise, Rules, State, StateShapes, BuildCell};
+
+/// The configuration of [`StackedCells`]: Keras' `StackedRNNCells(cells)`.
+///
+/// ```
+/// use tapeloop_layers::{Gru, Lstm, Recurrent, Sequential, Stacked};
+/// let cells = Stacked::new([Lstm::new(8).into(), Gru::new(4).into()]);
+/// let model = Sequential::new([None, Some(3)]).add(Recurrent::new(cells)).build::<f32>(0)?;
+/// assert_eq!(model.output_shape(), [Some(4)]);
+/// # Ok::<(), tapeloop_layers::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stacked {
+    /// The cells, the lowest first.
+    pub cells: Vec<CellConfig>,
+}
+
+impl Stacked {
+    /// These cells, the lowest first.
+    pub fn new(cells: impl Into<Vec<CellConfig>>) -> Self {
+        Self { cells: cells.into() }
+    }
+}
+
+impl BuildCell for Stacked {
+    type Built<T: Element> = StackedCells<T>;
+
+    fn cell_for<T: Element>(&self, input: &Shape, rng: &mut Rng) -> Result<StackedCells<T>, Error> {
+        if self.cells.is_empty() {
+            return Err(Error::config("stacked", "there must be at least one cell"));
+        }
+        let mut input = input.clone();
+        let mut cells = Vec::with_capacity(self.cells.len());
+        for config in &self.cells {
+            let cell = config.boxed::<T>(&input, rng)?;
+            input = cell.output_shape();
+            cells.push(cell);
+        }
+        Ok(StackedCells { cells })
+    }
+
+    fn rules(&self) -> Rules {
+        let mut all = Rules::new();
+        for (place, cell) in self.cells.iter().enumerate() {
+            all = all.and(cell.rules().within(&format!("cells.{place}")));
+        }
+        all
+    }
+}
 
 /// Cells of which each takes the output of the one below, within one step: Keras' `StackedRNNCells`. Its output is that of
 /// the last one, its states are theirs, one cell's after the other's.
@@ -88,7 +137,7 @@ impl<T: Element> Cell<T> for StackedCells<T> {
         let (mut x, mut state) = (x, state);
         let mut all = State::new();
         for cell in &self.cells {
-            let mut own_noise: SmallVec<[Var<'t, T>; 8]> = SmallVec::new();
+            let mut own_noise = Noises::new();
             for (rest, count) in [&mut held, &mut each].into_iter().zip(cell.noises()) {
                 let (own, others) = rest.split_at(count.min(rest.len()));
                 own_noise.extend_from_slice(own);

@@ -1,0 +1,142 @@
+//! What cells are built from.
+
+use tapeloop_autograd::{Element, Param, Rng, Shape};
+
+use crate::layers::positive;
+use crate::{Cell, Error, Initializer, Rules};
+
+/// A cell's configuration: data, from which the cell is built.
+pub trait BuildCell {
+    /// What is built.
+    type Built<T: Element>: Cell<T> + 'static;
+
+    /// The cell for a step's input of this shape, with fresh weights.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or the cell cannot take such an input.
+    fn cell_for<T: Element>(&self, input: &Shape, rng: &mut Rng) -> Result<Self::Built<T>, Error>;
+
+    /// What the weights keep to: nothing, unless the configuration says otherwise.
+    fn rules(&self) -> Rules {
+        Rules::new()
+    }
+}
+
+/// Fresh weights of a cell whose step takes a row of features.
+pub(crate) struct Fresh<'r> {
+    cell: &'static str,
+    /// The number of features.
+    pub(crate) input: usize,
+    /// The width of the state.
+    pub(crate) units: usize,
+    rng: &'r mut Rng,
+}
+
+impl<'r> Fresh<'r> {
+    /// Of `cell`, so wide.
+    ///
+    /// # Errors
+    /// If the input is no row of features, or there is no unit.
+    pub(crate) fn new(cell: &'static str, input: &Shape, units: usize, rng: &'r mut Rng) -> Result<Self, Error> {
+        let [features] = input[..] else {
+            let problem = format!("a step's input is a row of features (batch, features), not (batch, …{input})");
+            return Err(Error::config(cell, problem));
+        };
+        positive(cell, "units", units)?;
+        Ok(Self { cell, input: features, units, rng })
+    }
+
+    /// `kernel`, (input, gates·units).
+    pub(crate) fn kernel<T: Element>(&mut self, gates: usize, from: &Initializer) -> Result<Param<T>, Error> {
+        self.weight("kernel_initializer", [self.input, self.units.saturating_mul(gates)], from)
+    }
+
+    /// `recurrent_kernel`, (units, gates·units).
+    pub(crate) fn recurrent_kernel<T: Element>(&mut self, gates: usize, from: &Initializer) -> Result<Param<T>, Error> {
+        self.weight("recurrent_initializer", [self.units, self.units.saturating_mul(gates)], from)
+    }
+
+    /// `bias`, (gates·units).
+    pub(crate) fn bias<T: Element>(&mut self, gates: usize, from: &Initializer) -> Result<Param<T>, Error> {
+        self.weight("bias_initializer", [self.units.saturating_mul(gates)], from)
+    }
+
+    /// Any weight. If there can be none, `setting` is to blame.
+    pub(crate) fn weight<T: Element>(
+        &mut self,
+        setting: &str,
+        shape: impl Into<Shape>,
+        from: &Initializer,
+    ) -> Result<Param<T>, Error> {
+        from.weight(self.cell, setting, shape, self.rng)
+    }
+
+    /// What is wrong with a setting.
+    pub(crate) fn wrong(&self, problem: impl Into<String>) -> Error {
+        Error::config(self.cell, problem)
+    }
+}
+
+/// The length of a weight's first axis, as a shape: of an input, where it is a `kernel`; of a state, where it is a
+/// `recurrent_kernel`.
+pub(crate) fn rows<T: Element>(weight: &Param<T>) -> Shape {
+    Shape::from([weight.value().shape()[0]])
+}
+
+/// Declares a cell's configuration: its settings with their defaults. Gives the struct as JSON reads it, `new(units)`, a
+/// builder method for every other setting, and `cell(input, rng)`.
+macro_rules! config {
+    (
+        $(#[$doc:meta])*
+        $name:ident($built:ident) {
+            $(#[$of_units:meta])* units,
+            $($(#[$of_setting:meta])* $setting:ident: $type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            $(#[$of_units])*
+            pub units: usize,
+            $($(#[$of_setting])* pub $setting: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { units: 0, $($setting: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// The default configuration with this many units.
+            pub fn new(units: usize) -> Self {
+                Self { units, ..Self::default() }
+            }
+
+            $(
+                $(#[$of_setting])*
+                pub fn $setting(self, $setting: $type) -> Self {
+                    Self { $setting, ..self }
+                }
+            )*
+
+            /// A cell with fresh weights for this many input features.
+            ///
+            /// # Panics
+            /// If a setting makes no sense.
+            #[track_caller]
+            pub fn cell<T: tapeloop_autograd::Element>(
+                &self,
+                input: usize,
+                rng: &mut tapeloop_autograd::Rng,
+            ) -> $built<T> {
+                match $crate::cells::BuildCell::cell_for(self, &tapeloop_autograd::Shape::from([input]), rng) {
+                    Ok(cell) => cell,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    };
+}
+pub(crate) use config;
