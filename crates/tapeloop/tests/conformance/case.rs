@@ -1,4 +1,4 @@
-//! Case files: an index in JSON, tensors in safetensors.
+//! Case files: indices in JSON, tensors in safetensors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,8 +18,23 @@ pub struct Case {
 }
 
 impl Case {
-    /// Reads `cases.json`.
-    pub fn index(path: &Path) -> Result<Vec<Self>, String> {
+    /// The cases of a folder: those of `cases.json`, and of others like `cases.grus.json`.
+    pub fn indices(folder: &Path) -> Result<Vec<Self>, String> {
+        let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut names: Vec<_> = files.filter_map(|file| file.ok()?.file_name().into_string().ok()).collect();
+        names.retain(|name| name.starts_with("cases.") && name.ends_with(".json"));
+        names.sort();
+        if names.is_empty() {
+            return Err(format!("{}: there is no cases.json", folder.display()));
+        }
+        let mut cases = Vec::new();
+        for name in names {
+            cases.extend(Self::index(&folder.join(name))?);
+        }
+        Ok(cases)
+    }
+
+    fn index(path: &Path) -> Result<Vec<Self>, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let json: Json =
             serde_json::from_str(&without_words(&text)).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -14,6 +14,7 @@ mod keras_rules;
 mod namespace;
 mod torch_rnn;
 mod value;
+mod zoo;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,6 +50,7 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
         | "keras/time_distributed"
         | "keras/regularized" => keras_rnn::run(case, file),
         "keras/regularizers" | "keras/constraints" => keras_rules::run(case, file),
+        family if family.starts_with("zoo/") => zoo::run(case, file),
         family => Ok(Outcome::Skipped(format!("{family} is not supported yet"))),
     }
 }
@@ -75,7 +77,7 @@ fn main() -> ExitCode {
     let folder = std::env::var_os("TAPELOOP_CASES").map_or(own, PathBuf::from);
     let families = std::env::var("TAPELOOP_FAMILIES").unwrap_or_default();
     let prefixes: Vec<&str> = families.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()).collect();
-    let cases = match Case::index(&folder.join("cases.json")) {
+    let cases = match Case::indices(&folder) {
         Ok(cases) => cases,
         Err(error) => {
             eprintln!("{error}");
