@@ -202,7 +202,7 @@ pub(crate) fn add<'t, T: Element>(a: Option<Var<'t, T>>, b: Option<Var<'t, T>>) 
 }
 
 /// Whether a parameter's name ends in this one, of a field or of several.
-fn ends(path: &str, name: &str) -> bool {
+pub(crate) fn ends(path: &str, name: &str) -> bool {
     path.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

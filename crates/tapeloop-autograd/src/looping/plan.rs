@@ -76,6 +76,19 @@ impl<T: Element> Plan<T> {
             let made = node.inputs.iter().any(|&input| is_late[input]);
             is_late[id] = timed[id] && !needed[id] && (node.is_product() || made);
         }
+        // A product that starts from a bias within the loop does so whichever steps are asked for: on the tape it rounds
+        // otherwise.
+        let starts = |product: Id, row: Id| {
+            let width = step.nodes[product].shape.last().copied();
+            step.nodes[product].is_product() && !timed[row] && width == Some(step.nodes[row].shape.size())
+        };
+        let biased: SmallVec<[Id; 8]> = nodes()
+            .filter(|&(id, node)| is_late[id] && node.is_sum())
+            .filter(|(_, node)| starts(node.inputs[0], node.inputs[1]) || starts(node.inputs[1], node.inputs[0]))
+            .map(|(id, _)| id)
+            .collect();
+        let in_loop = step.ancestors(biased.into_iter());
+        is_late.iter_mut().zip(in_loop).for_each(|(late, in_loop)| *late &= !in_loop);
         let once: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| !timed[id]).collect();
         let late: Vec<Id> = nodes().map(|(id, _)| id).filter(|&id| is_late[id]).collect();
 

@@ -277,6 +277,47 @@ impl<T: Element> Tape<T> {
         self.param_leaf(param.id(), param.value(), param.trainable())
     }
 
+    /// Calls `f` with other values in the place of parameters: what uses one of them within `f` uses its value here, and the
+    /// gradient flows to that.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Param, Tape, Tensor};
+    /// let w = Param::new(Tensor::from([3.0f32]));
+    /// let tape = Tape::new();
+    /// let halved = tape.param(&w) * 0.5;
+    /// let y = tape.with_params(&[(&w, halved)], || tape.param(&w).square().sum_all());
+    /// assert_eq!(y.item(), 2.25);
+    /// assert_eq!(y.backward().of(&w).unwrap().to_vec(), [1.5]);
+    /// ```
+    ///
+    /// # Panics
+    /// If a value is of another tape, or has another shape than its parameter.
+    #[track_caller]
+    pub fn with_params<R>(&self, values: &[(&Param<T>, Var<'_, T>)], f: impl FnOnce() -> R) -> R {
+        /// Puts back what was there, also where `f` panics.
+        struct Restore<'a, T: Element>(&'a Tape<T>, SmallVec<[(ParamId, Option<u32>); 4]>);
+        impl<T: Element> Drop for Restore<'_, T> {
+            fn drop(&mut self) {
+                let params = &mut self.0.state.borrow_mut().params;
+                for (id, before) in self.1.drain(..).rev() {
+                    match before {
+                        Some(index) => params.insert(id, index),
+                        None => params.remove(&id),
+                    };
+                }
+            }
+        }
+        let mut before = SmallVec::new();
+        for (param, value) in values {
+            let (wanted, shape) = (param.value().shape(), value.shape());
+            assert!(shape == *wanted, "with_params: a value of shape {shape} for a parameter of shape {wanted}");
+            assert!(std::ptr::eq(value.tape(), self), "with_params: a value of another tape");
+            before.push((param.id(), self.state.borrow_mut().params.insert(param.id(), value.index)));
+        }
+        let _restore = Restore(self, before);
+        f()
+    }
+
     /// Calls `f` with recording off: what it computes gets no gradient.
     ///
     /// A step of a loop that does cannot be traced: the loop then runs step by step.

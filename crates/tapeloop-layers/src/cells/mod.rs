@@ -49,6 +49,15 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for F {
     }
 }
 
+/// With as many units as there are features.
+struct Square<F>(F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Square<F> {
+    fn of(self, input: usize, _: usize) -> (CellConfig, Shape) {
+        ((self.0)(input).into(), Shape::from([input]))
+    }
+}
+
 /// On lines of this length.
 struct Line<F>(usize, F);
 
@@ -148,8 +157,14 @@ zoo! {
             "Shi et al. 2015, arXiv:1506.04214";
     }
     wrappers {
+        dropped: Dropped = |units| Dropped::new(Gru::new(units)).input(0.2).states([0.1]),
+            "Gal & Ghahramani 2016, arXiv:1512.05287";
+        highway: Highway = Square(|units| Highway::new(Gru::new(units))), "Srivastava et al. 2015, arXiv:1505.00387";
+        residual: Residual = Square(|units| Residual::new(Gru::new(units))), "He et al. 2015, arXiv:1512.03385";
         stacked: Stacked = |units| Stacked::new([Lstm::new(units).into(), Gru::new(units).into()]),
             "Graves et al. 2013, arXiv:1303.5778";
+        weight_dropped: WeightDropped = |units| WeightDropped::new(Lstm::new(units), 0.5),
+            "Merity et al. 2017, arXiv:1708.02182";
         zoneout: Zoneout = |units| Zoneout::new(Lstm::new(units), 0.1), "Krueger et al. 2016, arXiv:1606.01305";
     }
 }

@@ -48,19 +48,25 @@ impl BuildCell for Zoneout {
 
     fn cell_for<T: Element>(&self, input: &Shape, rng: &mut Rng) -> Result<ZoneoutCell<T>, Error> {
         let inner = self.inner.boxed::<T>(input, rng)?;
-        let (states, rates) = (inner.state_shapes().len(), self.rates.len());
-        if let Some(rate) = self.rates.iter().find(|rate| !(0.0..=1.0).contains(*rate)) {
-            return Err(Error::config("zoneout", format!("rates: a rate of {rate} is not in 0..=1")));
-        }
-        match rates {
-            1 => Ok(ZoneoutCell { inner, rates: vec![self.rates[0]; states] }),
-            n if n == states => Ok(ZoneoutCell { inner, rates: self.rates.clone() }),
-            n => Err(Error::config("zoneout", format!("rates: {n} of them for the {states} states of its cell"))),
-        }
+        let rates = rates("zoneout", "rates", &self.rates, inner.state_shapes().len())?;
+        Ok(ZoneoutCell { inner, rates })
     }
 
     fn rules(&self) -> Rules {
         self.inner.rules().within("inner")
+    }
+}
+
+/// So many probabilities: as they are given, or one for all, or none of anything.
+pub(super) fn rates(wrapper: &str, setting: &str, given: &[f64], count: usize) -> Result<Vec<f64>, Error> {
+    if let Some(rate) = given.iter().find(|rate| !(0.0..=1.0).contains(*rate)) {
+        return Err(Error::config(wrapper, format!("{setting}: a rate of {rate} is not in 0..=1")));
+    }
+    match given {
+        [] => Ok(vec![0.0; count]),
+        [one] => Ok(vec![*one; count]),
+        all if all.len() == count => Ok(all.into()),
+        all => Err(Error::config(wrapper, format!("{setting}: {} of them for the {count} of its cell", all.len()))),
     }
 }
 
