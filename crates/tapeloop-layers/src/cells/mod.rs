@@ -58,6 +58,15 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Square<F> {
     }
 }
 
+/// With one more feature than there are.
+struct Wider<F>(F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Wider<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        ((self.0)(units).into(), Shape::from([input + 1]))
+    }
+}
+
 /// On lines of this length.
 struct Line<F>(usize, F);
 
@@ -157,10 +166,12 @@ zoo! {
             "Shi et al. 2015, arXiv:1506.04214";
     }
     wrappers {
+        dilated: Dilated = |units| Dilated::new(Lstm::new(units), 2), "Chang et al. 2017, arXiv:1710.02224";
         dropped: Dropped = |units| Dropped::new(Gru::new(units)).input(0.2).states([0.1]),
             "Gal & Ghahramani 2016, arXiv:1512.05287";
         highway: Highway = Square(|units| Highway::new(Gru::new(units))), "Srivastava et al. 2015, arXiv:1505.00387";
         residual: Residual = Square(|units| Residual::new(Gru::new(units))), "He et al. 2015, arXiv:1512.03385";
+        restarted: Restarted = Wider(|units| Restarted::new(Lstm::new(units))), "states of 0 where a segment starts";
         stacked: Stacked = |units| Stacked::new([Lstm::new(units).into(), Gru::new(units).into()]),
             "Graves et al. 2013, arXiv:1303.5778";
         weight_dropped: WeightDropped = |units| WeightDropped::new(Lstm::new(units), 0.5),
