@@ -57,6 +57,8 @@ mod book {
     struct Regularizers;
     #[doc = include_str!("../../../docs/your-own-cell.md")]
     struct YourOwnCell;
+    #[doc = include_str!("../../../docs/for-keras-users.md")]
+    mod for_keras_users {}
     #[doc = include_str!("../../../docs/coming-from.md")]
     struct ComingFrom;
 }
