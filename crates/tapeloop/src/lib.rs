@@ -58,7 +58,7 @@ mod book {
     #[doc = include_str!("../../../docs/your-own-cell.md")]
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/for-keras-users.md")]
-    mod for_keras_users {}
+    struct ForKerasUsers;
     #[doc = include_str!("../../../docs/coming-from.md")]
     struct ComingFrom;
 }
