@@ -16,7 +16,7 @@ const BATCH: usize = 3;
 fn values(layer: &str, option: &str) -> Option<Vec<Json>> {
     let rule = || vec![json!({"l1_l2": {"l1": 0.1, "l2": 0.2}})];
     let projection = || vec![json!({"max_norm": {"max_value": 0.5}})];
-    let kept = || Activation::ALL.iter().filter(|f| f.keeps_shape() && f.to_string()!="sparsemax").map(|f| json!(f)).collect::<Vec<_>>();
+    let kept = || Activation::ALL.iter().filter(|f| f.keeps_shape()).map(|f| json!(f)).collect::<Vec<_>>();
     Some(match option {
         "units" | "filters" => vec![json!(1), json!(4)],
         "kernel_size" => vec![json!(1), json!(3)],

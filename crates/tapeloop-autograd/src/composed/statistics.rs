@@ -6,7 +6,7 @@ use crate::shape::rule;
 use crate::tape::Var;
 
 impl<T: Element> Var<'_, T> {
-    /// Σ x / n over `axes`, over all of them if the list is empty.
+    /// Σ x / n over `axes`, over all of them if the list is empty. The mean of nothing is NaN.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -24,7 +24,7 @@ impl<T: Element> Var<'_, T> {
         self.sum(axes, keepdims) / n
     }
 
-    /// The mean of all elements.
+    /// The mean of all elements, NaN if there are none.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};

@@ -97,7 +97,8 @@ impl<'t, T: Element> Var<'t, T> {
         self.tape.constant(self.value())
     }
 
-    /// Gradients of this scalar with respect to every leaf and parameter it depends on.
+    /// Gradients of this scalar with respect to every leaf and parameter it depends on. The tape stays: a second call has
+    /// the same result.
     ///
     /// # Panics
     /// If it has more than one element (use [`backward_with`](Self::backward_with)), or depends on nothing
