@@ -24,12 +24,14 @@ pub struct RnnOptions {
     pub return_state_sequences: bool,
     /// From the last step to the first; outputs are in the order of processing.
     pub go_backwards: bool,
-    /// Each call starts from the states the last one ended with, as constants: gradients end at the call.
+    /// Each call starts from the states the last one ended with, as constants: gradients end at the call. The first call
+    /// says how many rows a batch has, until [`Rnn::reset_state`]; the length of time is free.
     pub stateful: bool,
     /// Steps that a mask leaves out put out 0. Otherwise they repeat the output of the step processed before them, 0 if
     /// there is none.
     pub zero_output_for_mask: bool,
-    /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result.
+    /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result up to
+    /// rounding. A loop needs no factor to unroll by: it takes as many steps at a time as suit the caches.
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
     pub checkpoint: Option<Checkpoint>,
