@@ -80,7 +80,9 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
             (return_sequences, return_state, return_state_sequences, stateful)
         };
         if shared(there) != shared(back) {
-            return wrong("both layers need the same return_sequences, return_state, return_state_sequences and stateful");
+            return wrong(
+                "both layers need the same return_sequences, return_state, return_state_sequences and stateful",
+            );
         }
         let (one, other) = (forward_layer.cell().output_shape(), backward_layer.cell().output_shape());
         let merges = match merge {

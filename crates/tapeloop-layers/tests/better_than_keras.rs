@@ -177,8 +177,7 @@ fn cells() -> Vec<(&'static str, Box<dyn Cell<f64>>)> {
     let mut all: Vec<(&str, Box<dyn Cell<f64>>)> =
         ZOO.iter().map(|row| (row.name, (row.build_f64)(3, 4, &mut Rng::new(1)))).collect();
     let rng = &mut Rng::new(2);
-    let stack: Vec<Box<dyn Cell<f64>>> =
-        vec![Box::new(Lstm::new(4).cell(3, rng)), Box::new(Gru::new(2).cell(4, rng))];
+    let stack: Vec<Box<dyn Cell<f64>>> = vec![Box::new(Lstm::new(4).cell(3, rng)), Box::new(Gru::new(2).cell(4, rng))];
     all.push(("stacked", Box::new(StackedCells::new(stack))));
     all
 }
@@ -193,7 +192,13 @@ fn point_7_states_of_every_step() {
                 let what = format!("{name}, {k}, masked {masked}");
                 let rnn = Rnn::new(cell, options);
                 let x = normal(&[&[3, 6], rnn.cell().input_shape().dims()].concat(), 2);
-                let start: Vec<_> = rnn.cell().state_shapes().iter().zip(3..).map(|(s, k)| normal(&[&[3], s.dims()].concat(), k)).collect();
+                let start: Vec<_> = rnn
+                    .cell()
+                    .state_shapes()
+                    .iter()
+                    .zip(3..)
+                    .map(|(s, k)| normal(&[&[3], s.dims()].concat(), k))
+                    .collect();
                 let run = |rnn: &AnyRnn, x: Tensor<f64>, mask: Tensor<bool>| {
                     let tape = Tape::new();
                     let start: Vec<_> = start.iter().map(|state| tape.leaf(state.clone())).collect();

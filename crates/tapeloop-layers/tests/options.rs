@@ -5,9 +5,7 @@
 use serde_json::{Map, Value as Json, json};
 use tapeloop_autograd::{Element, Module, Param, Path, Rng, Tape, Tensor, Var};
 use tapeloop_layers::layers::Config;
-use tapeloop_layers::{
-    Activation, Bidirectional, Cell, LayerConfig, Masked, Merge, Pass, Rnn, StackedCells,
-};
+use tapeloop_layers::{Activation, Bidirectional, Cell, LayerConfig, Masked, Merge, Pass, Rnn, StackedCells};
 
 const TIME: usize = 5;
 const BATCH: usize = 3;
@@ -207,7 +205,9 @@ fn everything<T: Element>(layer: &Built<T>, step: &[usize], masked: bool) -> [Ve
         leaves.push(x);
         let x = if masked { Masked::new(x, &mask()) } else { x.into() };
         let given: Vec<_> = match call == 1 && !carried {
-            true => layer.state_shapes().iter().zip(30..).map(|(s, k)| normal(&[&[BATCH], &s[..]].concat(), k)).collect(),
+            true => {
+                layer.state_shapes().iter().zip(30..).map(|(s, k)| normal(&[&[BATCH], &s[..]].concat(), k)).collect()
+            }
             false => vec![],
         };
         let given: Vec<Var<'_, T>> = given.into_iter().map(|state: Tensor<T>| tape.leaf(state)).collect();
@@ -259,7 +259,9 @@ fn with(base: &Json, option: &str, value: &Json) -> Json {
         "zero_output_for_mask" | "go_backwards" => also("return_sequences", json!(true)),
         "implementation" | "seed" => also("dropout", json!(0.4)),
         // It would grow beyond all numbers if it fed back.
-        "activation" | "recurrent_activation" if value == "exponential" => also("recurrent_initializer", json!("zeros")),
+        "activation" | "recurrent_activation" if value == "exponential" => {
+            also("recurrent_initializer", json!("zeros"))
+        }
         // x − tanh x loses what x has where x is small, in either engine.
         "activation" | "recurrent_activation" if value == "tanh_shrink" => also("bias_initializer", json!("ones")),
         "activity_regularizer" if base["layer"] != "bidirectional" => also("return_state", json!(true)),
@@ -306,7 +308,8 @@ fn each(check: impl Fn(&Kind, &Json)) {
     for kind in kinds() {
         let layer = kind.base["layer"].as_str().unwrap();
         for option in options(&kind.base) {
-            let values = values(layer, &option).unwrap_or_else(|| panic!("{option} of {layer} has no row in the table"));
+            let values =
+                values(layer, &option).unwrap_or_else(|| panic!("{option} of {layer} has no row in the table"));
             assert!(!values.is_empty(), "{option} of {layer}");
             for value in values {
                 check(&kind, &with(&kind.base, &option, &value));
@@ -316,8 +319,7 @@ fn each(check: impl Fn(&Kind, &Json)) {
     let mut both = Map::new();
     both.insert("layer".into(), json!("bidirectional"));
     both.insert("forward_layer".into(), json!({"layer": "lstm", "units": 3, "return_sequences": true}));
-    let kind =
-        Kind { name: "bidirectional", base: Json::Object(both), step: &[2], how: How::BothWays };
+    let kind = Kind { name: "bidirectional", base: Json::Object(both), step: &[2], how: How::BothWays };
     for option in options(&kind.base) {
         let values = values("bidirectional", &option);
         for value in values.unwrap_or_else(|| panic!("{option} of bidirectional has no row in the table")) {

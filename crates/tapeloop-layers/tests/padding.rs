@@ -199,7 +199,8 @@ fn padding_changes_no_bit_and_gets_no_gradient() {
     let error = serde_json::from_value::<LayerConfig>(json!({"layer": "?"})).unwrap_err().to_string();
     let (_, names) = error.split_once("expected one of ").unwrap();
     let names: BTreeSet<String> = names.split(", ").map(|name| name.trim_matches('`').to_string()).collect();
-    let missing: Vec<_> = names.iter().filter(|name| !kinds.contains(*name) && *name != "layer_normalization").collect();
+    let missing: Vec<_> =
+        names.iter().filter(|name| !kinds.contains(*name) && *name != "layer_normalization").collect();
     assert!(missing.is_empty(), "{missing:?} in no row of {names:?}");
 }
 

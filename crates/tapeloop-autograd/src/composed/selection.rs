@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::element::Element;
 use crate::ops::index::gather::{checked, pairs};
 use crate::ops::{Example, example};
-use crate::shape::Shape;
+use crate::shape::{OrPanic, Shape};
 use crate::tape::{Operand, Tape, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::Slice;
@@ -221,7 +221,7 @@ impl<'t, T: Element> Var<'t, T> {
         let shape = self.shape();
         assert!(indices.len() <= shape.rank(), "index: {} indices for shape {shape}", indices.len());
         let shapes: Vec<&Shape> = indices.iter().map(|index| index.shape()).collect();
-        let common = crate::shape::rule::broadcast("index", &shapes).unwrap_or_else(|error| panic!("{error}"));
+        let common = crate::shape::rule::broadcast("index", &shapes).or_panic();
         let mut places = vec![0i64; common.size()];
         for (axis, index) in indices.iter().enumerate() {
             let n = shape[axis] as i64;

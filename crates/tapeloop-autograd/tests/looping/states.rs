@@ -19,8 +19,7 @@ fn everything(network: &Network<f64>, looped: Option<&Loop<f64>>, how: How) -> V
     let shape = |lead: &[usize], rest: &[usize]| lead.iter().chain(rest).copied().collect::<Shape>();
     let x = tape.leaf(Tensor::normal(shape(&[TIME, 3], &network.input), 0.0, 1.0, &mut rng));
     let states = network.states.iter();
-    let start: Vec<_> =
-        states.map(|state| tape.leaf(Tensor::normal(shape(&[3], state), 0.0, 1.0, &mut rng))).collect();
+    let start: Vec<_> = states.map(|state| tape.leaf(Tensor::normal(shape(&[3], state), 0.0, 1.0, &mut rng))).collect();
     let step = |x, s: &[_]| (network.step)(&network.params, x, s);
     let ran: Vec<Var<'_, f64>> = match looped {
         Some(looped) => {

@@ -178,7 +178,8 @@ macro_rules! recurrent {
                 input: usize,
                 rng: &mut tapeloop_autograd::Rng,
             ) -> $cell<T> {
-                match self.try_cell(input, rng) {
+                let positive = $crate::layers::positive($name, "units", self.units);
+                match positive.and_then(|()| self.try_cell(input, rng)) {
                     Ok(cell) => cell,
                     Err(error) => panic!("{error}"),
                 }

@@ -121,7 +121,8 @@ fn main() -> ExitCode {
             continue;
         }
         let mut place = 0;
-        for (precision, check) in [("float64", tables::check::<f64> as fn(&_) -> _), ("float32", tables::check::<f32>)] {
+        for (precision, check) in [("float64", tables::check::<f64> as fn(&_) -> _), ("float32", tables::check::<f32>)]
+        {
             if let Err(failure) = caught(|| check(row)) {
                 println!("FAILED {} {precision}: {failure}", row.id);
                 place = 1;
