@@ -88,7 +88,7 @@ const CALLS: &[(&str, &[Must])] = &[
     ),
     (
         "axis_duplicate",
-        &[Panic(&["sum", "[2, 3]", "[0, -2]"], || _ = Tape::new().leaf(ones(&[2, 3])).sum(&[0, -2], false))],
+        &[Panic(&["sum", "[2, 3]", "axis -2", "twice"], || _ = Tape::new().leaf(ones(&[2, 3])).sum(&[0, -2], false))],
     ),
     (
         "permute_repeat",
@@ -108,7 +108,7 @@ const CALLS: &[(&str, &[Must])] = &[
     ),
     (
         "concat_nothing",
-        &[Panic(&["concat", "nothing"], || {
+        &[Panic(&["concat", "at least one"], || {
             _ = Var::<f64>::concat([], 0);
         })],
     ),

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::element::Element;
 use crate::ops::index::gather::{checked, pairs};
+use crate::ops::index::index_select;
 use crate::ops::{Example, example};
 use crate::shape::{OrPanic, Shape};
 use crate::tape::{Operand, Tape, Var};
@@ -427,7 +428,7 @@ impl<'t, T: Element> Var<'t, T> {
     pub fn embedding(self, ids: &Tensor<i64>, padding: Option<usize>) -> Self {
         let shape = self.shape();
         assert!(shape.rank() == 2, "embedding: the table has shape {shape}; it needs two axes");
-        let flat = ids.reshape(&[-1]);
+        let flat = index_select::checked("embedding", &ids.reshape(&[-1]), shape[0], &shape);
         let mut rows = self.index_select(0, &flat);
         if let Some(padding) = padding {
             let padded = flat.map(|id| id == padding as i64).reshape(&[-1, 1]);

@@ -98,7 +98,7 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn stack(parts: impl IntoIterator<Item = Self>, axis: isize) -> Self {
         let mut parts = parts.into_iter();
-        let first = parts.next().unwrap_or_else(|| panic!("stack: there must be at least one part"));
+        let Some(first) = parts.next() else { panic!("stack: there must be at least one part") };
         let shape = first.shape();
         let mut with_axis = shape.clone();
         with_axis.0.push(1);
