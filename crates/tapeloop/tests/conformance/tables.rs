@@ -190,7 +190,7 @@ fn initial_bias<T: Element>(row: &Json) -> Result<(), String> {
     args.insert(if grid.is_some() { "filters" } else { "units" }.into(), row["units"].clone());
     // The table writes an initializer as Python's call.
     for (name, value) in &mut args {
-        let argument = |text: &str| Some(text.strip_prefix("Constant(")?.strip_suffix(')')?.parse::<f64>().ok()?);
+        let argument = |text: &str| text.strip_prefix("Constant(")?.strip_suffix(')')?.parse::<f64>().ok();
         if name.ends_with("_initializer")
             && let Some(constant) = value.as_str().and_then(argument)
         {
