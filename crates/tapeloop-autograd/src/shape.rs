@@ -32,6 +32,22 @@ impl Clone for Shape {
 /// One number per axis.
 pub(crate) type Dims = SmallVec<[usize; 4]>;
 
+/// Ends a call whose rule was broken at the caller's line: a closure would be a line of ours.
+pub(crate) trait OrPanic<R> {
+    #[track_caller]
+    fn or_panic(self) -> R;
+}
+
+impl<R> OrPanic<R> for Result<R, ShapeError> {
+    #[track_caller]
+    fn or_panic(self) -> R {
+        match self {
+            Ok(value) => value,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 impl Shape {
     /// The shape of a scalar, `[]`.
     pub const fn scalar() -> Self {

@@ -6,7 +6,7 @@ use tapeloop_autograd::{Element, Module, Param, Path, Tape, Var};
 
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::rules::add;
-use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, RnnOutput, Rules, State};
+use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, Rules, State};
 
 /// How the outputs of both directions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub struct BidirectionalOutput<'t, T: Element> {
     pub outputs: SmallVec<[Var<'t, T>; 2]>,
     /// The forward layer's last states, then the backward layer's.
     pub state: State<'t, T>,
+    /// With `return_state_sequences` the states after every step, (batch, time, …) each, the forward layer's, then the
+    /// backward layer's, which lie with their steps; else none.
+    pub states: State<'t, T>,
     /// What activity regularizers add to the loss: both layers', and that of what they put out together.
     pub penalty: Option<Var<'t, T>>,
 }
@@ -63,7 +66,8 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
     /// A layer of these two; without a merge it has two outputs.
     ///
     /// # Errors
-    /// If both go the same way, they differ in `return_sequences`, `return_state` or `stateful`, or a merge other than
+    /// If both go the same way, they differ in `return_sequences`, `return_state`, `return_state_sequences` or `stateful`, or
+    /// a merge other than
     /// side by side has outputs of different shapes.
     pub fn new(forward_layer: Rnn<T, F>, backward_layer: Rnn<T, B>, merge: Option<Merge>) -> Result<Self, Error> {
         let wrong = |problem: &str| Err(Error::config("bidirectional", problem));
@@ -71,9 +75,14 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
         if there.go_backwards == back.go_backwards {
             return wrong("both layers go the same way: one of them needs go_backwards");
         }
-        let shared = |options: RnnOptions| (options.return_sequences, options.return_state, options.stateful);
+        let shared = |options: RnnOptions| {
+            let RnnOptions { return_sequences, return_state, return_state_sequences, stateful, .. } = options;
+            (return_sequences, return_state, return_state_sequences, stateful)
+        };
         if shared(there) != shared(back) {
-            return wrong("both layers need the same return_sequences, return_state and stateful");
+            return wrong(
+                "both layers need the same return_sequences, return_state, return_state_sequences and stateful",
+            );
         }
         let (one, other) = (forward_layer.cell().output_shape(), backward_layer.cell().output_shape());
         let merges = match merge {
@@ -170,12 +179,9 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
         };
         let forward = self.forward_layer.run_with(x, there, noise[0]);
         // What goes backwards puts its outputs to their steps without being reversed twice.
-        let backward = match self.backward_layer.options() {
-            RnnOptions { return_sequences: true, go_backwards: false, .. } => {
-                let run = self.backward_layer.run_with(x, back, noise[1]);
-                RnnOutput { output: run.output.flip(&[1]), ..run }
-            }
-            _ => self.backward_layer.run_in_time(x, back, noise[1]),
+        let backward = match self.backward_layer.options().go_backwards {
+            true => self.backward_layer.run_in_time(x, back, noise[1]),
+            false => self.backward_layer.flipped(self.backward_layer.run_with(x, back, noise[1])),
         };
         let (a, b) = (forward.output, backward.output);
         let outputs = match self.merge {
@@ -188,23 +194,25 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
             }]),
         };
         let state: State<'t, T> = forward.state.into_iter().chain(backward.state).collect();
+        let states = forward.states.into_iter().chain(backward.states).collect();
         let mut penalty = add(forward.penalty, backward.penalty);
         penalty = add(penalty, self.rules.of_outputs(&outputs));
         if self.forward_layer.options().return_state {
             penalty = add(penalty, self.rules.of_outputs(&state));
         }
-        BidirectionalOutput { outputs, state, penalty }
+        BidirectionalOutput { outputs, state, states, penalty }
     }
 
-    /// As Keras returns it: the output or both, then with `return_state` the last states.
+    /// As Keras returns it: the output or both, then with `return_state` the last states. Behind them, with
+    /// `return_state_sequences`, those of every step.
     ///
     /// # Panics
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 6]> {
-        let BidirectionalOutput { outputs, state, .. } = self.run(x, initial);
+        let BidirectionalOutput { outputs, state, states, .. } = self.run(x, initial);
         let state = if self.forward_layer.options().return_state { state } else { State::new() };
-        outputs.into_iter().chain(state).collect()
+        outputs.into_iter().chain(state).chain(states).collect()
     }
 
     /// How both layers run: [`Rnn::explain`].

@@ -20,14 +20,18 @@ pub struct RnnOptions {
     pub return_sequences: bool,
     /// The last states after the output, from [`Rnn::call`].
     pub return_state: bool,
+    /// The states after every step, in [`RnnOutput::states`].
+    pub return_state_sequences: bool,
     /// From the last step to the first; outputs are in the order of processing.
     pub go_backwards: bool,
-    /// Each call starts from the states the last one ended with, as constants: gradients end at the call.
+    /// Each call starts from the states the last one ended with, as constants: gradients end at the call. The first call
+    /// says how many rows a batch has, until [`Rnn::reset_state`]; the length of time is free.
     pub stateful: bool,
     /// Steps that a mask leaves out put out 0. Otherwise they repeat the output of the step processed before them, 0 if
     /// there is none.
     pub zero_output_for_mask: bool,
-    /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result.
+    /// Records every step on the tape, operation by operation, instead of one loop: slower, with the same result up to
+    /// rounding. A loop needs no factor to unroll by: it takes as many steps at a time as suit the caches.
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
     pub checkpoint: Option<Checkpoint>,
@@ -78,6 +82,9 @@ pub struct RnnOutput<'t, T: Element> {
     pub output: Var<'t, T>,
     /// The states after the last step.
     pub state: State<'t, T>,
+    /// With `return_state_sequences` the states after every step, (batch, time, …) each, in the order of `state`; else
+    /// none. They lie as outputs of all steps do. A step that a mask leaves out repeats its states.
+    pub states: State<'t, T>,
     /// What the [activity regularizer](Rules::activity) adds to the loss: of the output and, with `return_state`, of the
     /// states, divided by the batch.
     pub penalty: Option<Var<'t, T>>,
@@ -86,10 +93,7 @@ pub struct RnnOutput<'t, T: Element> {
 impl<T: Element, C: Cell<T>> Rnn<T, C> {
     /// A layer that repeats `cell`.
     pub fn new(cell: C, options: RnnOptions) -> Self {
-        let looped = match options.checkpoint {
-            Some(checkpoint) => Loop::new().checkpoint(checkpoint),
-            None => Loop::new(),
-        };
+        let looped = repeated(options);
         Self { cell, options, looped, rules: Rules::new(), unrolled: Mutex::new(None), carried: Mutex::new(None) }
     }
 
@@ -115,7 +119,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
 
     /// The same layer, run in another way.
     pub fn with_options(self, options: RnnOptions) -> Self {
-        Self { options, ..self }
+        Self { options, looped: repeated(options), ..self }
     }
 
     /// What its weights and outputs keep to.
@@ -184,10 +188,22 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         noise: &Noise<T>,
     ) -> RnnOutput<'t, T> {
         let run = self.run_in_time(x.into(), initial, noise);
-        match self.options.go_backwards && self.options.return_sequences {
-            true => RnnOutput { output: run.output.flip(&[1]), ..run },
+        match self.options.go_backwards {
+            true => self.flipped(run),
             false => run,
         }
+    }
+
+    /// What goes along time the other way round.
+    #[track_caller]
+    pub(crate) fn flipped<'t>(&self, mut run: RnnOutput<'t, T>) -> RnnOutput<'t, T> {
+        if self.options.return_sequences {
+            run.output = run.output.flip(&[1]);
+        }
+        for states in &mut run.states {
+            *states = states.flip(&[1]);
+        }
+        run
     }
 
     /// What the cell draws for a pass over `x`: nothing, unless it is for training.
@@ -243,7 +259,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             state.push(x.tape().full(self.output_of(&[shape[0]]), 0.0));
         }
         let how = How { masked, from_zeros, held: &noise.held };
-        let Looped { output, state } = match self.run_loop(&sequences, &state, how) {
+        let Looped { output, state, states } = match self.run_loop(&sequences, &state, how) {
             Ok(ran) => ran,
             Err(reason) => {
                 *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
@@ -251,13 +267,14 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             }
         };
         let state: State<'t, T> = state.into_iter().take(count).collect();
+        let along: State<'t, T> = states.into_iter().take(count).collect();
         if self.options.stateful {
             let values = state.iter().map(|state| state.value()).collect();
             *self.carried.lock().unwrap_or_else(PoisonError::into_inner) = Some(values);
         }
         let states = if self.options.return_state { &state[..] } else { &[] };
         let penalty = add(self.rules.of_outputs(&[output]), self.rules.of_outputs(states));
-        RnnOutput { output, state, penalty }
+        RnnOutput { output, state, states: along, penalty }
     }
 
     /// All steps as one operation.
@@ -283,11 +300,17 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         if !self.options.return_sequences {
             over = over.last();
         }
-        let ran = over.run(state, |x, state| self.step(x, state, how))?;
-        Ok(match self.options.return_sequences {
-            true => Looped { output: ran.output.swap_axes(0, 1), ..ran },
-            false => ran,
-        })
+        if self.options.return_state_sequences {
+            over = over.states();
+        }
+        let mut ran = over.run(state, |x, state| self.step(x, state, how))?;
+        if self.options.return_sequences {
+            ran.output = ran.output.swap_axes(0, 1);
+        }
+        for states in &mut ran.states {
+            *states = states.swap_axes(0, 1);
+        }
+        Ok(ran)
     }
 
     /// One step, of the present input, its mask, if there is one, and this step's own noise. Behind the cell's states
@@ -338,6 +361,11 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
     fn run_steps<'t>(&self, sequences: &[Var<'t, T>], mut state: Carried<'t, T>, how: How<'_, T>) -> Looped<'t, T> {
         let (batch, time) = (sequences[0].dim(0), sequences[0].dim(1));
         let mut outputs = Vec::with_capacity(time);
+        let mut all: SmallVec<[Vec<Var<'t, T>>; 4]> = SmallVec::new();
+        let every = self.options.return_state_sequences;
+        if every {
+            all.resize(state.len(), Vec::with_capacity(time));
+        }
         for turn in 0..time {
             let t = if self.options.go_backwards { time - 1 - turn } else { turn };
             let mut present: SmallVec<[Var<'t, T>; 2]> = SmallVec::new();
@@ -347,6 +375,18 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             let (next, output) = self.step(&present, &state, how);
             state = next;
             outputs.push(output);
+            all.iter_mut().zip(&state).for_each(|(all, state)| all.push(*state));
+        }
+        let backwards = self.options.go_backwards;
+        let mut states = SmallVec::new();
+        for (mut all, state) in all.into_iter().zip(&state) {
+            if backwards {
+                all.reverse();
+            }
+            states.push(match all.is_empty() {
+                true => state.unsqueeze(1).slice(1, 0..0),
+                false => Var::stack(all, 1),
+            });
         }
         let output = match (outputs.last(), self.options.return_sequences) {
             (Some(_), true) => {
@@ -361,7 +401,7 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
                 sequences[0].tape().full(self.output_of(lead), 0.0)
             }
         };
-        Looped { output, state }
+        Looped { output, state, states }
     }
 
     /// The shape of an output with these axes in front.
@@ -402,15 +442,16 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         builder.build().map_err(unstreamed)
     }
 
-    /// As Keras returns it: the output, then with `return_state` the last states.
+    /// As Keras returns it: the output, then with `return_state` the last states. Behind them, with
+    /// `return_state_sequences`, those of every step, which Keras does not have.
     ///
     /// # Panics
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn call<'t>(&self, x: impl Into<Masked<'t, T>>, initial: Option<&[Var<'t, T>]>) -> SmallVec<[Var<'t, T>; 3]> {
-        let RnnOutput { output, state, .. } = self.run(x, initial);
+        let RnnOutput { output, state, states, .. } = self.run(x, initial);
         let state = if self.options.return_state { state } else { State::new() };
-        std::iter::once(output).chain(state).collect()
+        std::iter::once(output).chain(state).chain(states).collect()
     }
 
     /// Forgets what a stateful layer carries: the next call starts from zeros.
@@ -464,6 +505,14 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             _ => format!("it needs (batch, time, …) with {needed} at every step"),
         };
         Err(ShapeError::new("rnn", &[x], rule))
+    }
+}
+
+/// The loop of a layer with these options, which knows no step yet.
+fn repeated<T: Element>(options: RnnOptions) -> Loop<T> {
+    match options.checkpoint {
+        Some(checkpoint) => Loop::new().checkpoint(checkpoint),
+        None => Loop::new(),
     }
 }
 

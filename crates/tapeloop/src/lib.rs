@@ -62,3 +62,37 @@ mod book {
     #[doc = include_str!("../../../docs/coming-from.md")]
     struct ComingFrom;
 }
+
+/// What no program can say. `tests/bad_calls.rs` looks for them here.
+#[cfg(doctest)]
+mod refused {
+    /// A length is unsigned.
+    ///
+    /// ```compile_fail,E0277
+    /// tapeloop::Tensor::<f32>::zeros([-1, 3]);
+    /// ```
+    struct NegativeSize;
+    /// So are units.
+    ///
+    /// ```compile_fail,E0600
+    /// tapeloop::Lstm::new(-2);
+    /// ```
+    struct LstmNegativeUnits;
+    /// What is on a tape has no method that changes it.
+    ///
+    /// ```compile_fail,E0599
+    /// let tape = tapeloop::Tape::new();
+    /// let y = tape.leaf(tapeloop::Tensor::from([1.0f32])).exp();
+    /// y.value_mut()[0] += 1.0;
+    /// ```
+    struct InplaceOnSaved;
+    /// Both sides have one element type; `cast` makes another one of a tensor.
+    ///
+    /// ```compile_fail,E0277
+    /// let (a, b) = (tapeloop::Tape::new(), tapeloop::Tape::new());
+    /// let a = a.leaf(tapeloop::Tensor::<f32>::ones([2, 2]));
+    /// let b = b.leaf(tapeloop::Tensor::<f64>::ones([2, 2]));
+    /// a.matmul(b);
+    /// ```
+    struct DtypeMix;
+}

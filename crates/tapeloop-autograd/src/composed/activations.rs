@@ -264,32 +264,6 @@ impl<'t, T: Element> Var<'t, T> {
     pub fn sparse_sigmoid(self) -> Self {
         (self.clamp(-1.0, 1.0) + 1.0) * 0.5
     }
-
-    /// The nearest point of the probability simplex: like softmax, with true zeros (Martins and Astudillo 2016).
-    ///
-    /// ```
-    /// # use tapeloop_autograd::{Tape, Tensor};
-    /// # let tape = Tape::new();
-    /// let x = tape.leaf(Tensor::from([1.0f32, 0.5, -3.0]));
-    /// assert_eq!(x.sparsemax(0).value().to_vec(), [0.75, 0.25, 0.0]);
-    /// ```
-    ///
-    /// # Panics
-    /// If the axis does not exist.
-    #[track_caller]
-    pub fn sparsemax(self, axis: isize) -> Self {
-        self.along_last(axis, |x| {
-            let (sorted, _) = x.detach().sort(-1, true);
-            let ranks = crate::Tensor::arange(1.0, x.dim(-1) as f64 + 1.0, 1.0);
-            // The support is the longest head of the sorted row in which every element stays positive.
-            let inside = (sorted * &ranks + 1.0).gt(sorted.cumsum(-1));
-            let size = inside.sum(&[-1], true);
-            let least = inside.if_else(sorted, T::INFINITY.to_f64()).min(&[-1], true);
-            let support = x.ge(least);
-            let threshold = (support.if_else(x, 0.0).sum(&[-1], true) - 1.0) / size;
-            support.if_else(x - threshold, 0.0)
-        })
-    }
 }
 
 pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
@@ -314,6 +288,5 @@ pub(crate) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([x: normal [2, 3]] => x.squareplus(2.0)),
         example!([x: distinct [2, 3]] => (x * 2.0).sparse_plus()),
         example!([x: distinct [2, 3]] => (x * 2.0).sparse_sigmoid()),
-        example!([x: normal [2, 5]] => x.sparsemax(-1)),
     ]
 }

@@ -161,6 +161,11 @@ impl<'t, T: Element> Var<'t, T> {
              (out, channels / groups, window…), out divisible by the groups"
         );
         let axes = rank - 2;
+        assert!(
+            conv.grid(&shape[2..], &window[2..]).is_some(),
+            "conv: {shape} with a kernel of {window} and {conv:?}; stride and dilation must be at least 1, and the window fit \
+             into every padded axis"
+        );
         let mut x = self;
         for axis in 0..axes {
             let (before, after) = conv.around(axis, axes, shape[axis + 2], window[axis + 2]);
@@ -280,6 +285,11 @@ impl<'t, T: Element> Var<'t, T> {
              spatial…) and (channels, out / groups, window…), channels divisible by the groups"
         );
         let axes = rank - 2;
+        assert!(
+            conv.grid(&shape[2..], &window[2..]).is_some(),
+            "conv: {shape} with a kernel of {window} and {conv:?}; stride and dilation must be at least 1, and the window fit \
+             into every padded axis"
+        );
         let mut x = self;
         for axis in 0..axes {
             let at = axis as isize + 2;

@@ -40,10 +40,13 @@ impl<'t, T: Element> Var<'t, T> {
         let [first, ..] = factors else { panic!("einsum: `{equation}` of nothing") };
         let _line = first.tape().called();
         let shapes: Vec<Shape> = factors.iter().map(|factor| factor.shape()).collect();
-        let plan = parse(equation, &shapes).unwrap_or_else(|rule| {
-            let shapes: Vec<_> = shapes.iter().map(ToString::to_string).collect();
-            panic!("einsum: `{equation}` of {}: {rule}", shapes.join(", "))
-        });
+        let plan = match parse(equation, &shapes) {
+            Ok(plan) => plan,
+            Err(rule) => {
+                let shapes: Vec<_> = shapes.iter().map(ToString::to_string).collect();
+                panic!("einsum: `{equation}` of {}: {rule}", shapes.join(", "))
+            }
+        };
         let mut terms: SmallVec<[Labelled<'t, T>; 4]> = factors
             .iter()
             .zip(plan.factors)

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use crate::element::Element;
 use crate::ops::index::gather::{checked, pairs};
+use crate::ops::index::index_select;
 use crate::ops::{Example, example};
-use crate::shape::Shape;
+use crate::shape::{OrPanic, Shape};
 use crate::tape::{Operand, Tape, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::Slice;
@@ -221,7 +222,7 @@ impl<'t, T: Element> Var<'t, T> {
         let shape = self.shape();
         assert!(indices.len() <= shape.rank(), "index: {} indices for shape {shape}", indices.len());
         let shapes: Vec<&Shape> = indices.iter().map(|index| index.shape()).collect();
-        let common = crate::shape::rule::broadcast("index", &shapes).unwrap_or_else(|error| panic!("{error}"));
+        let common = crate::shape::rule::broadcast("index", &shapes).or_panic();
         let mut places = vec![0i64; common.size()];
         for (axis, index) in indices.iter().enumerate() {
             let n = shape[axis] as i64;
@@ -427,7 +428,7 @@ impl<'t, T: Element> Var<'t, T> {
     pub fn embedding(self, ids: &Tensor<i64>, padding: Option<usize>) -> Self {
         let shape = self.shape();
         assert!(shape.rank() == 2, "embedding: the table has shape {shape}; it needs two axes");
-        let flat = ids.reshape(&[-1]);
+        let flat = index_select::checked("embedding", &ids.reshape(&[-1]), shape[0], &shape);
         let mut rows = self.index_select(0, &flat);
         if let Some(padding) = padding {
             let padded = flat.map(|id| id == padding as i64).reshape(&[-1, 1]);

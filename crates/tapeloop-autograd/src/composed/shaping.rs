@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::element::Element;
 use crate::ops::{Example, example};
-use crate::shape::{Shape, rule};
+use crate::shape::{OrPanic, Shape, rule};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -35,7 +35,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn squeeze(self, axis: isize) -> Self {
         let mut shape = self.shape();
-        let axis = rule::axis("squeeze", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("squeeze", &shape, axis).or_panic();
         assert!(shape[axis] == 1, "squeeze: axis {axis} of shape {shape} has not length 1");
         shape.0.remove(axis);
         self.reshape_to(shape)
@@ -57,7 +57,7 @@ impl<T: Element> Var<'_, T> {
     pub fn unsqueeze(self, axis: isize) -> Self {
         let mut shape = self.shape();
         shape.0.push(1);
-        let axis = rule::axis("unsqueeze", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("unsqueeze", &shape, axis).or_panic();
         shape.0.pop();
         shape.0.insert(axis, 1);
         self.reshape_to(shape)
@@ -79,7 +79,7 @@ impl<T: Element> Var<'_, T> {
         if shape.rank() == 0 {
             return self.reshape_to([1]);
         }
-        let axis = |axis| rule::axis("flatten", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = |axis| rule::axis("flatten", &shape, axis).or_panic();
         let (first, last) = (axis(first), axis(last));
         assert!(first <= last, "flatten: axis {first} comes after axis {last}");
         let one = shape[first..=last].iter().product();
@@ -99,7 +99,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn move_axis(self, from: isize, to: isize) -> Self {
         let shape = self.shape();
-        let axis = |axis| rule::axis("move_axis", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = |axis| rule::axis("move_axis", &shape, axis).or_panic();
         let (from, to) = (axis(from), axis(to));
         let mut order: SmallVec<[isize; 8]> = (0..shape.rank() as isize).collect();
         let moved = order.remove(from);
@@ -209,7 +209,7 @@ impl<T: Element> Var<'_, T> {
                     return self.place(axis, before, 1, before + n + after);
                 }
                 let shape = self.shape();
-                let at = rule::axis("pad", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+                let at = rule::axis("pad", &shape, axis).or_panic();
                 let beyond = |length| self.tape().full(shape.with(at, length), value);
                 return Self::concat([beyond(before), self, beyond(after)], axis);
             }
@@ -270,7 +270,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn repeat_interleave(self, count: usize, axis: isize) -> Self {
         let shape = self.shape();
-        let axis = rule::axis("repeat_interleave", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("repeat_interleave", &shape, axis).or_panic();
         let inner = self.unsqueeze(axis as isize + 1);
         let spread = inner.shape().with(axis + 1, count);
         inner.broadcast_to(spread).reshape_to(shape.with(axis, shape[axis] * count))

@@ -2,11 +2,11 @@
 
 use crate::element::Element;
 use crate::ops::{Example, example};
-use crate::shape::rule;
+use crate::shape::{OrPanic, rule};
 use crate::tape::Var;
 
 impl<T: Element> Var<'_, T> {
-    /// Σ x / n over `axes`, over all of them if the list is empty.
+    /// Σ x / n over `axes`, over all of them if the list is empty. The mean of nothing is NaN.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -24,7 +24,7 @@ impl<T: Element> Var<'_, T> {
         self.sum(axes, keepdims) / n
     }
 
-    /// The mean of all elements.
+    /// The mean of all elements, NaN if there are none.
     ///
     /// ```
     /// # use tapeloop_autograd::{Tape, Tensor};
@@ -40,7 +40,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     fn count(self, op: &'static str, axes: &[isize]) -> f64 {
         let shape = self.shape();
-        let axes = rule::axes(op, &shape, axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes(op, &shape, axes).or_panic();
         axes.iter().map(|&axis| shape[axis]).product::<usize>() as f64
     }
 
@@ -187,7 +187,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn prod(self, axes: &[isize], keepdims: bool) -> Self {
         let shape = self.shape();
-        let axes = rule::axes("prod", &shape, axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes("prod", &shape, axes).or_panic();
         let mut x = self;
         for &axis in &axes {
             let axis = axis as isize;

@@ -96,6 +96,36 @@ pub(crate) fn log_softmax<T: Element>(x: &[T], out: &mut [T]) {
     out.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - shift) - log_sum);
 }
 
+/// max(x − τ, 0), where τ makes the sum 1: what is below the τ of all elements is left out, then what is below the τ of
+/// the rest, until nothing is (Michelot 1986). If the largest is infinite, all are NaN.
+pub(crate) fn sparsemax<T: Element>(x: &[T], out: &mut [T]) {
+    let shift = largest(x);
+    let above = |x: T, threshold: f64| {
+        let x = (x - shift).to_f64();
+        // NaN is above everything.
+        if x <= threshold { None } else { Some(x) }
+    };
+    let (mut threshold, mut count) = (f64::NEG_INFINITY, 0);
+    loop {
+        let (mut sum, mut inside) = (0.0, 0);
+        for x in x.iter().filter_map(|&x| above(x, threshold)) {
+            sum += x;
+            inside += 1;
+        }
+        if inside == count {
+            break;
+        }
+        count = inside;
+        let next = (sum - 1.0) / f64::from(inside);
+        // It never falls but by rounding, which must not go on for ever.
+        let falls = next < threshold;
+        if !falls {
+            threshold = next;
+        }
+    }
+    out.iter_mut().zip(x).for_each(|(y, &x)| *y = above(x, threshold).map_or(T::ZERO, |x| T::from_f64(x - threshold)));
+}
+
 /// Running sums, from either end, kept in `f64`.
 pub(crate) fn cumsum<T: Element>(x: &[T], from_end: bool, out: &mut [T]) {
     let mut sum = 0.0;

@@ -58,7 +58,7 @@ impl Checkpoint {
     }
 }
 
-/// A loop in segments. Its inputs are the sequences, the initial states and the fixed values; its results are the output,
+/// A loop in segments. Its inputs are the sequences, the initial states and the fixed values; its results are the outputs,
 /// the last states, and the states that each segment starts from.
 pub(crate) struct Segments<T: Element> {
     plan: Arc<Plan<T>>,
@@ -123,7 +123,13 @@ impl<T: Element> Segments<T> {
         let results = self.forward(tape, &values);
         let results = tape.splice(AnyOp::Loop(Arc::clone(self) as Arc<dyn Several<T>>), inputs, results);
         let [_, states, _] = self.counts;
-        Ran { outputs: SmallVec::from_slice(&results[..1]), last: results[1..=states].iter().copied().collect() }
+        let (outputs, rest) = results.split_at(self.outputs());
+        Ran { outputs: SmallVec::from_slice(outputs), last: rest[..states].iter().copied().collect() }
+    }
+
+    /// How many outputs the step has.
+    fn outputs(&self) -> usize {
+        self.plan.step.outputs.len()
     }
 
     /// The steps of the segment that is run as the k-th: the first one, and how many.
@@ -144,7 +150,7 @@ impl<T: Element> Segments<T> {
             initial.iter().map(|x| take(tape, &along(count, x.shape()))).collect();
         let mut carried = Carried::new(tape, initial);
         carried.read.iter_mut().zip(initial).for_each(|(to, from)| copy(tape, from, to.as_mut_slice()));
-        let mut output: Option<Tensor<T>> = None;
+        let mut outputs: SmallVec<[Option<Tensor<T>>; 4]> = SmallVec::from_elem(None, self.outputs());
         for k in 0..count {
             inner.reset();
             for (starts, from) in starts.iter_mut().zip(&carried.read) {
@@ -159,25 +165,27 @@ impl<T: Element> Segments<T> {
                 leaves.extend(inputs[sequences + states..].iter().map(|x| inner.constant(x.clone())));
                 self.segment(inner, length, &leaves)
             });
-            let value = ran.outputs[0].value();
-            match self.plan.want() {
-                Want::All => {
-                    let rest: Shape = value.shape()[1..].into();
-                    let all = output.get_or_insert_with(|| take(tape, &along(time, &rest)));
-                    copy(tape, &value, &mut all.as_mut_slice()[start * rest.size()..]);
+            for (output, ran) in outputs.iter_mut().zip(&ran.outputs) {
+                let value = ran.value();
+                match self.plan.want() {
+                    Want::All => {
+                        let rest: Shape = value.shape()[1..].into();
+                        let all = output.get_or_insert_with(|| take(tape, &along(time, &rest)));
+                        copy(tape, &value, &mut all.as_mut_slice()[start * rest.size()..]);
+                    }
+                    Want::Last if k + 1 == count => {
+                        let last = output.insert(take(tape, value.shape()));
+                        copy(tape, &value, last.as_mut_slice());
+                    }
+                    Want::Last => {}
                 }
-                Want::Last if k + 1 == count => {
-                    let last = output.insert(take(tape, value.shape()));
-                    copy(tape, &value, last.as_mut_slice());
-                }
-                Want::Last => {}
             }
             let written = carried.written.iter_mut();
             written.zip(&ran.last).for_each(|(to, last)| copy(tape, &last.value(), to.as_mut_slice()));
             carried.turn();
         }
         inner.reset();
-        output.into_iter().chain(carried.end(tape)).chain(starts).collect()
+        outputs.into_iter().flatten().chain(carried.end(tape)).chain(starts).collect()
     }
 
     /// The plan over one segment, from its leaves.
@@ -199,10 +207,10 @@ impl<T: Element> Segments<T> {
         // Copies of the inputs, at which the inner walk ends.
         let leaves: SmallVec<[Var<'t, T>; 24]> = (0..back.input_count()).map(|k| back.input(k) * 1.0).collect();
         let ran = self.segment(tape, leaves[0].dim(0), &leaves);
-        let results = ran.outputs[..1].iter().chain(&ran.last).copied();
+        let results = ran.outputs.iter().chain(&ran.last).copied();
         let roots: SmallVec<[(Var<'t, T>, Var<'t, T>); 4]> =
             results.enumerate().filter_map(|(k, result)| Some((result, back.part_cotangent(k)?))).collect();
-        debug_assert!(roots.len() <= states + 1);
+        debug_assert!(roots.len() <= self.outputs() + states);
         let wanted: SmallVec<[usize; 24]> = (0..leaves.len()).filter(|&k| back.needs(k)).collect();
         let wrt: SmallVec<[Var<'t, T>; 24]> = wanted.iter().map(|&k| leaves[k]).collect();
         let gradients = tape.grad(&roots, &wrt);
@@ -214,8 +222,11 @@ impl<T: Element> Segments<T> {
         let [sequences, states, _] = self.counts;
         let tape = back.tape();
         let inputs: SmallVec<[Tensor<T>; 24]> = (0..back.input_count()).map(|k| back.input(k).value()).collect();
-        let of_output = back.part_cotangent(0).map(|x| x.value());
-        let starts: SmallVec<[Tensor<T>; 2]> = (1 + states..=2 * states).map(|k| back.part(k).value()).collect();
+        let outputs = self.outputs();
+        let of_outputs: SmallVec<[Option<Tensor<T>>; 4]> =
+            (0..outputs).map(|k| Some(back.part_cotangent(k)?.value())).collect();
+        let starts: SmallVec<[Tensor<T>; 2]> =
+            (outputs + states..outputs + 2 * states).map(|k| back.part(k).value()).collect();
         let time = inputs[0].shape()[0];
         let count = time.div_ceil(self.checkpoint.segment(time));
         let mut inner = self.tape.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,7 +238,7 @@ impl<T: Element> Segments<T> {
             (0..inputs.len()).map(|k| (!is_state(k) && back.needs(k)).then(|| take(tape, inputs[k].shape()))).collect();
         let mut carried = Carried::new(tape, &inputs[sequences..sequences + states]);
         for (k, to) in carried.read.iter_mut().enumerate() {
-            match back.part_cotangent(1 + k) {
+            match back.part_cotangent(outputs + k) {
                 Some(last) => copy(tape, &last.value(), to.as_mut_slice()),
                 None => to.as_mut_slice().fill(T::ZERO),
             }
@@ -251,14 +262,19 @@ impl<T: Element> Segments<T> {
                 })
                 .collect();
             let ran = self.segment(inner, length, &leaves);
-            let of_output = of_output.as_ref().and_then(|x| match self.plan.want() {
-                Want::All => Some(x.sliced(0, start, length, 1)),
-                Want::Last => (k + 1 == count).then(|| x.clone()),
-            });
+            let of_outputs: SmallVec<[Option<Tensor<T>>; 4]> = of_outputs
+                .iter()
+                .map(|x| match (x, self.plan.want()) {
+                    (Some(x), Want::All) => Some(x.sliced(0, start, length, 1)),
+                    (Some(x), Want::Last) => (k + 1 == count).then(|| x.clone()),
+                    (None, _) => None,
+                })
+                .collect();
             let mut roots: SmallVec<[(Var<'_, T>, &Tensor<T>); 4]> =
                 ran.last.iter().copied().zip(&carried.read).collect();
             // An output that depends on nothing has no gradient to give.
-            roots.extend(of_output.iter().filter(|_| ran.outputs[0].needs_grad()).map(|x| (ran.outputs[0], x)));
+            let given = ran.outputs.iter().zip(&of_outputs).filter_map(|(&output, of)| Some((output, of.as_ref()?)));
+            roots.extend(given.filter(|(output, _)| output.needs_grad()));
             let gradients = inner.backward(&roots);
             for (input, (&leaf, sum)) in leaves.iter().zip(&mut sums).enumerate() {
                 let gradient = gradients.wrt(leaf);
@@ -328,6 +344,6 @@ impl<T: Element> Op<T> for Segments<T> {
 impl<T: Element> Several<T> for Segments<T> {
     fn results(&self) -> usize {
         let [_, states, _] = self.counts;
-        1 + 2 * states
+        self.outputs() + 2 * states
     }
 }

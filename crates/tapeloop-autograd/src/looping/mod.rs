@@ -93,14 +93,17 @@ impl<T: Element> Known<T> {
     /// Traces a step, and finds or makes its plan.
     fn plan(
         &mut self,
-        (want, reverse): (Want, bool),
+        (want, reverse, every): (Want, bool, bool),
         checkpoint: Option<Checkpoint>,
         sequences: &[Shape],
         states: &[Shape],
         step: impl Traceable<T>,
     ) -> Result<Found<T>, Untraceable> {
         let Self { tape, plans } = self;
-        let found = trace::trace(tape, sequences, states, step).map(|roots| {
+        let found = trace::trace(tape, sequences, states, step).map(|mut roots| {
+            if every {
+                roots.outputs.extend_from_slice(&roots.next);
+            }
             let same = |traced: &Traced<T>| {
                 traced.want == want && traced.reverse == reverse && trace::same(tape, &roots, &traced.step)
             };
@@ -144,6 +147,7 @@ pub struct Over<'l, 't, T: Element> {
     sequences: SmallVec<[Var<'t, T>; 2]>,
     want: Want,
     reverse: bool,
+    every: bool,
 }
 
 /// What a loop returns.
@@ -153,6 +157,8 @@ pub struct Looped<'t, T: Element> {
     pub output: Var<'t, T>,
     /// The states after the last step.
     pub state: SmallVec<[Var<'t, T>; 4]>,
+    /// The states after every step, (time, batch, …) each; none unless they are [asked for](Over::states).
+    pub states: SmallVec<[Var<'t, T>; 4]>,
 }
 
 impl<T: Element> Default for Loop<T> {
@@ -242,7 +248,7 @@ impl<T: Element> Loop<T> {
     /// # Ok::<(), tapeloop_autograd::Untraceable>(())
     /// ```
     pub fn over<'l, 't>(&'l self, sequences: &[Var<'t, T>]) -> Over<'l, 't, T> {
-        Over { looped: self, sequences: SmallVec::from_slice(sequences), want: Want::All, reverse: false }
+        Over { looped: self, sequences: SmallVec::from_slice(sequences), want: Want::All, reverse: false, every: false }
     }
 }
 
@@ -255,6 +261,27 @@ impl<'t, T: Element> Over<'_, 't, T> {
     /// Returns only the output of the step that is made last.
     pub fn last(self) -> Self {
         Self { want: Want::Last, ..self }
+    }
+
+    /// Returns also the states after every step, at the places of their steps.
+    ///
+    /// ```
+    /// use smallvec::smallvec;
+    /// use tapeloop_autograd::{Loop, Tape, Tensor};
+    /// let looped = Loop::new();
+    /// let tape = Tape::new();
+    /// let x = tape.constant(Tensor::from([[[1.0f64]], [[2.0]], [[4.0]]])); // time, batch, features
+    /// let start = tape.constant(Tensor::zeros([1, 1]));
+    /// let ran = looped.over(&[x]).last().states().run(&[start], |x, state| {
+    ///     let sum = state[0] + x[0];
+    ///     (smallvec![sum], sum * 10.0)
+    /// })?;
+    /// assert_eq!(ran.output.item(), 70.0);
+    /// assert_eq!(ran.states[0].value().to_vec(), [1.0, 3.0, 7.0]);
+    /// # Ok::<(), tapeloop_autograd::Untraceable>(())
+    /// ```
+    pub fn states(self) -> Self {
+        Self { every: true, ..self }
     }
 
     /// Repeats `step` from these states, (batch, …) each. It gets the present elements of the sequences and the states,
@@ -271,7 +298,7 @@ impl<'t, T: Element> Over<'_, 't, T> {
         state: &[Var<'t, T>],
         step: impl for<'s> Fn(&[Var<'s, T>], &[Var<'s, T>]) -> Returned<'s, T>,
     ) -> Result<Looped<'t, T>, Untraceable> {
-        let Self { looped, sequences, want, reverse } = self;
+        let Self { looped, sequences, want, reverse, every } = self;
         let Some(first) = sequences.first() else {
             return Err(Untraceable::new("is repeated over nothing"));
         };
@@ -296,7 +323,9 @@ impl<'t, T: Element> Over<'_, 't, T> {
         let checkpoint = looped.checkpoint;
         let (Planned { plan, segments }, fixed) = {
             let mut known = looped.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.plan((want, reverse), checkpoint, &shapes, &starts, step)?
+            // A plan has one answer for all that goes along time.
+            let planned = if every { Want::All } else { want };
+            known.plan((planned, reverse, every), checkpoint, &shapes, &starts, step)?
         };
         if tape.is_recording() {
             plan.training()?;
@@ -314,7 +343,11 @@ impl<'t, T: Element> Over<'_, 't, T> {
                 _ => unreachable!("a step that was traced has no other leaves"),
             }),
         };
-        Ok(Looped { output: ran.outputs[0], state: ran.last })
+        let mut output = ran.outputs[0];
+        if every && want == Want::Last {
+            output = output.select(0, if reverse { 0 } else { time - 1 });
+        }
+        Ok(Looped { output, state: ran.last, states: ran.outputs[1..].iter().copied().collect() })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::step::{Node, Source, Step, same_leaf};
 use crate::element::Element;
@@ -90,7 +90,8 @@ pub type Returned<'t, T> = (SmallVec<[Var<'t, T>; 4]>, Var<'t, T>);
 pub(crate) struct Roots {
     pub(crate) sequences: usize,
     pub(crate) next: SmallVec<[u32; 4]>,
-    pub(crate) output: u32,
+    /// The step's output; behind it what else is asked for along time.
+    pub(crate) outputs: SmallVec<[u32; 4]>,
 }
 
 impl Roots {
@@ -122,7 +123,7 @@ pub(crate) fn trace<T: Element>(
             return Err(Untraceable::new("returns other states than it was given"));
         }
         let next = next.iter().map(|x| x.node()).collect();
-        Ok(Roots { sequences: sequences.len(), next, output: output.node() })
+        Ok(Roots { sequences: sequences.len(), next, outputs: smallvec![output.node()] })
     };
     caught(run)?
 }
@@ -139,7 +140,7 @@ pub(crate) fn caught<R>(f: impl FnOnce() -> R) -> Result<R, Untraceable> {
 /// Whether the tape holds what `step` was read from.
 pub(crate) fn same<T: Element>(tape: &Tape<T>, roots: &Roots, step: &Step<T>) -> bool {
     let mut equal = tape.len() == step.nodes.len()
-        && step.outputs == [roots.output as usize]
+        && step.outputs.iter().copied().eq(roots.outputs.iter().map(|&id| id as usize))
         && step.next.iter().copied().eq(roots.next.iter().map(|&id| id as usize));
     if equal {
         tape.each_node(|id, op, inputs, value| {
@@ -175,7 +176,7 @@ pub(crate) fn read<T: Element>(tape: &Tape<T>, roots: &Roots) -> Step<T> {
         step.nodes.push(Node { source, inputs, shape: value.shape().clone() });
     });
     step.next = roots.next.iter().map(|&id| id as usize).collect();
-    step.outputs = vec![roots.output as usize];
+    step.outputs = roots.outputs.iter().map(|&id| id as usize).collect();
     step
 }
 

@@ -225,7 +225,7 @@ ops! {
         /// Reductions.
         reduce { extreme::Extreme, logsumexp::Logsumexp, sum::Sum, sum_to::SumTo }
         /// Functions of whole rows.
-        row { cumsum::Cumsum, log_softmax::LogSoftmax, softmax::Softmax }
+        row { cumsum::Cumsum, log_softmax::LogSoftmax, softmax::Softmax, sparsemax::Sparsemax }
         /// Recurrences along an axis.
         recurrence {
             complex_linear_recurrence::ComplexLinearRecurrence, linear_recurrence::LinearRecurrence,

@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::rows;
 use crate::ops::Run;
-use crate::shape::rule;
+use crate::shape::{OrPanic, rule};
 use crate::tape::Var;
 use crate::tensor::Tensor;
 
@@ -28,7 +28,7 @@ impl<'t, T: Element> Var<'t, T> {
         if shape.rank() == 0 && (axis == 0 || axis == -1) {
             return f(self.reshape_to([1])).reshape_to(shape);
         }
-        let axis = rule::axis("axis", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("axis", &shape, axis).or_panic();
         if axis + 1 == shape.rank() {
             return f(self);
         }

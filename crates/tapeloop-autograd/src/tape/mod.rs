@@ -243,6 +243,7 @@ impl<T: Element> Tape<T> {
     }
 
     /// One value everywhere, in a buffer of the pool's.
+    #[track_caller]
     fn filled(&self, shape: &Shape, value: T) -> Tensor<T> {
         let mut tensor = self.state.borrow_mut().pool.take(shape);
         tensor.as_mut_slice().fill(value);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::element::Element;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
-use crate::tensor::buffer::Buffer;
+use crate::tensor::buffer::{Buffer, has_memory};
 
 /// Free buffers by size class, four classes to an octave, so at most a quarter of a buffer is unused.
 ///
@@ -35,17 +35,22 @@ fn class(len: usize) -> (usize, usize) {
 
 impl<T: Element> Pool<T> {
     /// A dense tensor nobody else holds; its elements are whatever was left there.
+    #[track_caller]
     pub(crate) fn take(&mut self, shape: &Shape) -> Tensor<T> {
         let (class, len) = class(shape.size());
         if self.classes.len() <= class {
             self.classes.resize_with(class + 1, || Class { free: Vec::new(), made: 0 });
         }
         let class = &mut self.classes[class];
-        let mut buffer = class.free.pop().unwrap_or_else(|| {
-            class.made += 1;
-            class.free.reserve(class.made);
-            Arc::new(Buffer::zeroed(len, true))
-        });
+        let mut buffer = match class.free.pop() {
+            Some(buffer) => buffer,
+            None => {
+                assert!(has_memory::<T>(len), "there is no memory for a value of shape {shape}");
+                class.made += 1;
+                class.free.reserve(class.made);
+                Arc::new(Buffer::zeroed(len, true))
+            }
+        };
         if cfg!(debug_assertions) {
             // What an operation forgets to write shows.
             Arc::get_mut(&mut buffer).expect("a free buffer has one owner").as_mut_slice().fill(T::NAN);

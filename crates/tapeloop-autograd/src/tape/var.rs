@@ -7,7 +7,7 @@ use super::{Gradients, Tape};
 use crate::element::Element;
 use crate::looping::untraceable;
 use crate::ops::AnyOp;
-use crate::shape::Shape;
+use crate::shape::{OrPanic, Shape};
 use crate::tensor::Tensor;
 
 /// A value on a tape: a reference and an index, freely copied.
@@ -74,7 +74,7 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn dim(self, axis: isize) -> usize {
         let shape = self.shape();
-        shape[crate::shape::rule::axis("dim", &shape, axis).unwrap_or_else(|error| panic!("{error}"))]
+        shape[crate::shape::rule::axis("dim", &shape, axis).or_panic()]
     }
 
     /// The only element of a value of size 1.
@@ -97,7 +97,8 @@ impl<'t, T: Element> Var<'t, T> {
         self.tape.constant(self.value())
     }
 
-    /// Gradients of this scalar with respect to every leaf and parameter it depends on.
+    /// Gradients of this scalar with respect to every leaf and parameter it depends on. The tape stays: a second call has
+    /// the same result.
     ///
     /// # Panics
     /// If it has more than one element (use [`backward_with`](Self::backward_with)), or depends on nothing

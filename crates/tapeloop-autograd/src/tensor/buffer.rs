@@ -14,6 +14,13 @@ pub(crate) struct Buffer<T> {
 
 const ALIGNMENT: usize = 64;
 
+/// Whether the system gives memory for so many elements. A failed allocation ends the process, so that those are asked
+/// about before which may fail.
+pub(crate) fn has_memory<T>(len: usize) -> bool {
+    const LARGE: usize = 1 << 30;
+    len.saturating_mul(size_of::<T>()) < LARGE || Vec::<T>::new().try_reserve_exact(len).is_ok()
+}
+
 impl<T: Copy + Default> Buffer<T> {
     /// `len` elements of the default value.
     pub(crate) fn zeroed(len: usize, pooled: bool) -> Self {

@@ -3,9 +3,18 @@
 use std::sync::Arc;
 
 use super::Tensor;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, has_memory};
 use crate::element::{Element, Item};
-use crate::shape::{Shape, ShapeError};
+use crate::shape::{OrPanic, Shape, ShapeError};
+
+/// The shape, if there is memory for it.
+fn room<T>(shape: &Shape) -> Result<Shape, ShapeError> {
+    let shape = Shape::try_new(shape)?;
+    match has_memory::<T>(shape.size()) {
+        true => Ok(shape),
+        false => Err(ShapeError::new("tensor", &[&shape], "there is no memory for so many elements")),
+    }
+}
 
 impl<T: Item> Tensor<T> {
     /// A tensor of `shape` with `data` in row-major order.
@@ -14,7 +23,7 @@ impl<T: Item> Tensor<T> {
     /// If `data` does not hold one element per place.
     #[track_caller]
     pub fn from_vec(shape: impl Into<Shape>, data: Vec<T>) -> Self {
-        Self::try_from_vec(shape, data).unwrap_or_else(|error| panic!("{error}"))
+        Self::try_from_vec(shape, data).or_panic()
     }
 
     /// As [`from_vec`](Self::from_vec), for data and shapes from outside.
@@ -33,10 +42,10 @@ impl<T: Item> Tensor<T> {
     /// One value everywhere.
     ///
     /// # Panics
-    /// If the shape has more elements than memory has addresses.
+    /// If there is no memory for so many elements.
     #[track_caller]
     pub fn full(shape: impl Into<Shape>, value: T) -> Self {
-        let shape = Shape::try_new(&shape.into()).unwrap_or_else(|error| panic!("{error}"));
+        let shape = room::<T>(&shape.into()).or_panic();
         let size = shape.size();
         Self::dense(shape, Arc::new(Buffer::from_vec(vec![value; size])))
     }
@@ -53,9 +62,12 @@ impl<T: Item> Tensor<T> {
     /// let table = Tensor::from_fn([2, 2], |i| (10 * i[0] + i[1]) as f32);
     /// assert_eq!(table.to_vec(), [0.0, 1.0, 10.0, 11.0]);
     /// ```
+    ///
+    /// # Panics
+    /// If there is no memory for so many elements.
     #[track_caller]
     pub fn from_fn(shape: impl Into<Shape>, mut f: impl FnMut(&[usize]) -> T) -> Self {
-        let shape = Shape::try_new(&shape.into()).unwrap_or_else(|error| panic!("{error}"));
+        let shape = room::<T>(&shape.into()).or_panic();
         let mut index = vec![0; shape.rank()];
         let mut data = Vec::with_capacity(shape.size());
         for _ in 0..shape.size() {

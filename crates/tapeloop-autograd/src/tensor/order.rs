@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::Tensor;
 use crate::element::Item;
-use crate::shape::rule;
+use crate::shape::{OrPanic, rule};
 
 /// The order with NaN last.
 fn compare<T: Item>(a: &T, b: &T) -> Ordering {
@@ -26,7 +26,7 @@ impl<T: Item> Tensor<T> {
         if self.rank() == 0 {
             return self.reshape(&[1]).rows_to_indices(op, axis, one, f);
         }
-        let axis = rule::axis(op, &self.shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis(op, &self.shape, axis).or_panic();
         let n = self.shape[axis];
         assert!(n > 0 || !one, "{op}: axis {axis} of shape {} is empty", self.shape);
         let order: Vec<usize> = (0..self.rank()).filter(|&a| a != axis).chain([axis]).collect();
@@ -85,7 +85,7 @@ impl<T: Item> Tensor<T> {
             return indices;
         }
         let mut shape = indices.shape.clone();
-        let axis = rule::axis(op, &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis(op, &shape, axis).or_panic();
         shape.0.remove(axis);
         Tensor::from_vec(shape, indices.to_vec())
     }

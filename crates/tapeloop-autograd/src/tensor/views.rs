@@ -2,7 +2,7 @@
 
 use super::Tensor;
 use crate::element::Item;
-use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeError, ShapeResult, rule};
 
 /// Part of an axis: `start`, `start + step`, … below `end`.
 ///
@@ -113,7 +113,7 @@ impl<T: Item> Tensor<T> {
     /// If the number of elements would change.
     #[track_caller]
     pub fn reshape(&self, dims: &[isize]) -> Self {
-        let shape = reshape_rule(&self.shape, dims).unwrap_or_else(|error| panic!("{error}"));
+        let shape = reshape_rule(&self.shape, dims).or_panic();
         self.reshaped(&shape).unwrap_or_else(|| Self::from_vec(shape, self.to_vec()))
     }
 
@@ -161,7 +161,7 @@ impl<T: Item> Tensor<T> {
     /// Unless `axes` names every axis exactly once.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Self {
-        let order = permute_rule(&self.shape, axes).unwrap_or_else(|error| panic!("{error}"));
+        let order = permute_rule(&self.shape, axes).or_panic();
         self.permuted(&order)
     }
 
@@ -219,7 +219,7 @@ impl<T: Item> Tensor<T> {
     /// If the axis does not exist. Ends beyond the axis are clipped, as in NumPy.
     #[track_caller]
     pub fn slice(&self, axis: isize, part: impl Into<Slice>) -> Self {
-        let axis = rule::axis("slice", &self.shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("slice", &self.shape, axis).or_panic();
         let (start, count, step) = part.into().resolve(self.shape[axis]);
         self.sliced(axis, start, count, step)
     }
@@ -237,7 +237,7 @@ impl<T: Item> Tensor<T> {
     /// If the axis or the index does not exist.
     #[track_caller]
     pub fn select(&self, axis: isize, index: usize) -> Self {
-        let axis = rule::axis("select", &self.shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("select", &self.shape, axis).or_panic();
         assert!(index < self.shape[axis], "select: index {index} is outside axis {axis} of shape {}", self.shape);
         let mut view = self.sliced(axis, index, 1, 1);
         view.shape.0.remove(axis);

@@ -2,6 +2,7 @@
 
 mod networks;
 mod refusals;
+mod states;
 mod streams;
 
 use smallvec::{SmallVec, smallvec};

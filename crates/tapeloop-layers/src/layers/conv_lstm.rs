@@ -82,6 +82,8 @@ pub struct ConvLstm<const N: usize> {
     pub return_sequences: bool,
     /// Also the last states. Default false.
     pub return_state: bool,
+    /// Also the states after every step. Default false.
+    pub return_state_sequences: bool,
     /// From the last step to the first. Default false.
     pub go_backwards: bool,
     /// Each call starts from the states the last one ended with. Default false.
@@ -130,6 +132,7 @@ impl<const N: usize> Default for ConvLstm<N> {
             bias_constraint: None,
             return_sequences: false,
             return_state: false,
+            return_state_sequences: false,
             go_backwards: false,
             stateful: false,
             zero_output_for_mask: false,

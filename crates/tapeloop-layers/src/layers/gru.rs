@@ -71,6 +71,8 @@ pub struct Gru {
     pub return_sequences: bool,
     /// Also the last state. Default false.
     pub return_state: bool,
+    /// Also the states after every step. Default false.
+    pub return_state_sequences: bool,
     /// From the last step to the first. Default false.
     pub go_backwards: bool,
     /// Each call starts from the state the last one ended with. Default false.
@@ -108,6 +110,7 @@ impl Default for Gru {
             bias_constraint: None,
             return_sequences: false,
             return_state: false,
+            return_state_sequences: false,
             go_backwards: false,
             stateful: false,
             zero_output_for_mask: false,

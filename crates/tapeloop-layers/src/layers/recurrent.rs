@@ -50,6 +50,11 @@ macro_rules! time_setters {
             Self { return_state, ..self }
         }
 
+        /// Also returns the states after every step.
+        pub fn return_state_sequences(self, return_state_sequences: bool) -> Self {
+            Self { return_state_sequences, ..self }
+        }
+
         /// Runs from the last step to the first; outputs are in the order of processing.
         pub fn go_backwards(self, go_backwards: bool) -> Self {
             Self { go_backwards, ..self }
@@ -78,11 +83,12 @@ macro_rules! time_setters {
 
         /// How the layer runs over time.
         pub fn options(&self) -> $crate::RnnOptions {
-            let Self { return_sequences, return_state, go_backwards, stateful, .. } = *self;
+            let Self { return_sequences, return_state, return_state_sequences, go_backwards, stateful, .. } = *self;
             let Self { zero_output_for_mask, unroll, checkpoint, seed, .. } = *self;
             $crate::RnnOptions {
                 return_sequences,
                 return_state,
+                return_state_sequences,
                 go_backwards,
                 stateful,
                 zero_output_for_mask,
@@ -190,7 +196,8 @@ macro_rules! recurrent {
                 input: usize,
                 rng: &mut tapeloop_autograd::Rng,
             ) -> $cell<T> {
-                match self.try_cell(input, rng) {
+                let positive = $crate::layers::positive($name, "units", self.units);
+                match positive.and_then(|()| self.try_cell(input, rng)) {
                     Ok(cell) => cell,
                     Err(error) => panic!("{error}"),
                 }

@@ -42,6 +42,9 @@ pub struct Recurrent {
     /// Also the last states. Default false.
     #[serde(default)]
     pub return_state: bool,
+    /// Also the states after every step. Default false.
+    #[serde(default)]
+    pub return_state_sequences: bool,
     /// From the last step to the first. Default false.
     #[serde(default)]
     pub go_backwards: bool,
@@ -70,6 +73,7 @@ impl Recurrent {
             activity_regularizer: None,
             return_sequences: false,
             return_state: false,
+            return_state_sequences: false,
             go_backwards: false,
             stateful: false,
             zero_output_for_mask: false,

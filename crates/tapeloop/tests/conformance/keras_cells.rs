@@ -101,7 +101,7 @@ fn options(layer: &Json) -> Result<RnnOptions, String> {
     // What changes no number.
     ["unroll", "name", "dtype", "trainable"].iter().for_each(|name| drop(arguments.remove(*name)));
     match arguments.keys().next() {
-        Some(name) => Err(format!("{name} of RNN is not supported yet")),
+        Some(name) => Err(format!("{name} of RNN is not known")),
         None => Ok(options),
     }
 }

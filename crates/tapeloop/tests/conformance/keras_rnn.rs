@@ -23,14 +23,11 @@ enum Built<T: Element> {
 }
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
-    match build(case)? {
-        Ok(layer) => Ok(Outcome::Ran(call(layer, case, file)?)),
-        Err(reason) => Ok(Outcome::Skipped(reason)),
-    }
+    Ok(Outcome::Ran(call(build(case)?, case, file)?))
 }
 
-/// The layer of a case, or why it does not exist yet.
-fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
+/// The layer of a case.
+fn build<T: Element>(case: &Case) -> Result<Built<T>, String> {
     let shape = case.config["input_shape"].as_array().ok_or("the case has no input shape")?;
     let axes: Vec<Option<usize>> = shape[1..].iter().map(|n| n.as_u64().map(|n| n as usize)).collect();
     let rng = &mut Rng::new(0);
@@ -38,31 +35,25 @@ fn build<T: Element>(case: &Case) -> Result<Result<Built<T>, String>, String> {
     if let Some(layers) = case.config["layers"].as_array() {
         let mut chain = Sequential::new(InputShape(axes));
         for layer in layers {
-            chain = match config(layer) {
-                Ok(config) => chain.add(config),
-                Err(reason) => return Ok(Err(reason)),
-            };
+            chain = chain.add(config(layer)?);
         }
-        return Ok(Ok(Built::Chain(chain.build(0).map_err(error)?)));
+        return Ok(Built::Chain(chain.build(0).map_err(error)?));
     }
     let width = axes.last().copied().flatten().ok_or("the case has no width");
     if case.config["layer"] == json!("RNN") {
-        return Ok(keras_cells::rnn(&case.config, width?, config).map(|rnn| Built::Rnn(Box::new(rnn))));
+        return Ok(Built::Rnn(Box::new(keras_cells::rnn(&case.config, width?, config)?)));
     }
-    Ok(match config(&case.config) {
-        Ok(config @ LayerConfig::Dense(_)) => {
-            Ok(Built::Chain(Sequential::new(InputShape(axes)).add(config).build(0).map_err(error)?))
+    Ok(match config(&case.config)? {
+        config @ LayerConfig::Dense(_) => {
+            Built::Chain(Sequential::new(InputShape(axes)).add(config).build(0).map_err(error)?)
         }
-        Ok(LayerConfig::Bidirectional(both)) => {
-            Ok(Built::Both(Box::new(both.try_layer_on(&axes, rng).map_err(error)?)))
-        }
-        Ok(config) => Ok(Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?))),
-        Err(reason) => Err(reason),
+        LayerConfig::Bidirectional(both) => Built::Both(Box::new(both.try_layer_on(&axes, rng).map_err(error)?)),
+        config => Built::Rnn(Box::new(config.recurrent(&axes, rng).map_err(error)?)),
     })
 }
 
-/// Our configuration of Keras' one; what we do not know is no failure: it does not exist yet.
-fn config(layer: &Json) -> Result<LayerConfig, String> {
+/// Our configuration of Keras' one. What we do not know of it is an error that names it.
+pub fn config(layer: &Json) -> Result<LayerConfig, String> {
     let kind = layer["layer"].as_str().unwrap_or_default();
     let mut arguments: Map<String, Json> = layer["args"].as_object().cloned().unwrap_or_default();
     if kind == "SimpleRNN" {
@@ -88,7 +79,7 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
             inner["args"]["activity_regularizer"] = arguments.remove("activity_regularizer").unwrap_or(Json::Null);
             arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
             return match arguments.keys().next() {
-                Some(name) => Err(format!("{name} of TimeDistributed is not supported yet")),
+                Some(name) => Err(format!("{name} of TimeDistributed is not known")),
                 None => config(&inner),
             };
         }
@@ -108,11 +99,11 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
             };
             arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
             return match arguments.keys().next() {
-                Some(name) => Err(format!("{name} of Bidirectional is not supported yet")),
+                Some(name) => Err(format!("{name} of Bidirectional is not known")),
                 None => Ok(both.into()),
             };
         }
-        other => return Err(format!("{other} is not supported yet")),
+        other => return Err(format!("{other} is not known")),
     };
     for activation in ["activation", "recurrent_activation"] {
         // Python's None is the identity.
@@ -125,10 +116,8 @@ fn config(layer: &Json) -> Result<LayerConfig, String> {
     if name == "simple_rnn" {
         arguments.remove("activity_regularizer");
     }
-    // Weights come from the file; what is None is not there.
-    arguments.retain(|name, value| {
-        !WITHOUT_EFFECT.contains(&name.as_str()) && !name.ends_with("_initializer") && !value.is_null()
-    });
+    // What is None is not there.
+    arguments.retain(|name, value| !WITHOUT_EFFECT.contains(&name.as_str()) && !value.is_null());
     arguments.insert("layer".into(), json!(name));
     serde_json::from_value(Json::Object(arguments)).map_err(|error| error.to_string())
 }

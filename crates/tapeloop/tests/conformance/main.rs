@@ -1,7 +1,7 @@
 //! Reference cases computed by Keras and PyTorch, run in double and in single precision.
 //!
 //! `TAPELOOP_CASES=DIR` names another folder of the same format, `TAPELOOP_FAMILIES=torch/ops,keras/lstm` narrows it
-//! by prefixes of the cases' names. The last line is `N passed, N failed, N skipped`.
+//! by prefixes of the cases' names. A folder's `tables` of initial values are read, too. The last line is `N passed, N failed, N skipped`.
 
 mod arguments;
 mod case;
@@ -12,6 +12,7 @@ mod keras_cells;
 mod keras_rnn;
 mod keras_rules;
 mod namespace;
+mod tables;
 mod torch_rnn;
 mod value;
 mod zoo;
@@ -58,12 +59,7 @@ fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
 /// Failures and the reason for skipping, if any.
 fn check<T: Element>(case: &Case, folder: &Path, tolerance: Tolerance) -> Result<Option<String>, Vec<String>> {
     let file = File::<T>::read(&folder.join(&case.file)).map_err(|error| vec![error])?;
-    let run = catch_unwind(AssertUnwindSafe(|| run(case, &file)));
-    let outcome = run.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
-    });
-    match outcome.map_err(|error| vec![error])? {
+    match caught(|| run(case, &file)).map_err(|error| vec![error])? {
         Outcome::Skipped(reason) => Ok(Some(reason)),
         Outcome::Ran(numbers) => {
             let failures = compare::against(&file, &numbers, tolerance);
@@ -72,13 +68,23 @@ fn check<T: Element>(case: &Case, folder: &Path, tolerance: Tolerance) -> Result
     }
 }
 
+/// A panic as an error with its message.
+fn caught<R>(run: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+    })
+}
+
 fn main() -> ExitCode {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let folder = std::env::var_os("TAPELOOP_CASES").map_or(own, PathBuf::from);
     let families = std::env::var("TAPELOOP_FAMILIES").unwrap_or_default();
     let prefixes: Vec<&str> = families.split(',').map(str::trim).filter(|prefix| !prefix.is_empty()).collect();
-    let cases = match Case::indices(&folder) {
-        Ok(cases) => cases,
+    let wanted = |id: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| id.starts_with(prefix));
+    let read = Case::indices(&folder).and_then(|cases| Ok((cases, tables::rows(&folder)?)));
+    let (cases, tables) = match read {
+        Ok(read) => read,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
@@ -88,8 +94,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut counts = BTreeMap::<&str, [usize; 3]>::new();
     for case in &cases {
-        let wanted = prefixes.is_empty() || prefixes.iter().any(|prefix| case.id.starts_with(prefix));
-        if !wanted {
+        if !wanted(&case.id) {
             continue;
         }
         let double = check::<f64>(case, &folder, Tolerance::double(case.f32_error_grad));
@@ -112,6 +117,20 @@ fn main() -> ExitCode {
             }
         }
         counts.entry(case.family.as_str()).or_default()[place] += 1;
+    }
+    for row in &tables {
+        if !wanted(&row.id) {
+            continue;
+        }
+        let mut place = 0;
+        for (precision, check) in [("float64", tables::check::<f64> as fn(&_) -> _), ("float32", tables::check::<f32>)]
+        {
+            if let Err(failure) = caught(|| check(row)) {
+                println!("FAILED {} {precision}: {failure}", row.id);
+                place = 1;
+            }
+        }
+        counts.entry(row.family).or_default()[place] += 1;
     }
     let mut total = [0; 3];
     println!();

@@ -3,7 +3,7 @@
 use super::Reduction;
 use crate::element::Element;
 use crate::ops::{Example, example};
-use crate::shape::{ShapeError, rule};
+use crate::shape::{OrPanic, ShapeError, rule};
 use crate::tape::{Operand, Var};
 use crate::tensor::Tensor;
 
@@ -129,7 +129,7 @@ impl<T: Element> CrossEntropy<T> {
     #[track_caller]
     fn classes(&self, x: Var<'_, T>) -> (usize, usize) {
         let shape = x.shape();
-        let axis = rule::axis("cross_entropy", &shape, self.axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("cross_entropy", &shape, self.axis).or_panic();
         if let Some(weight) = &self.weight {
             assert!(
                 *weight.shape() == [shape[axis]],

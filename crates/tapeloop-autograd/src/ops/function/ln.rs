@@ -24,7 +24,7 @@ impl<T: Element> Op<T> for Ln {
 }
 
 impl<T: Element> Var<'_, T> {
-    /// Natural logarithm, element by element.
+    /// Natural logarithm, element by element: −∞ of 0, NaN of what is less.
     ///
     /// ```
     /// use tapeloop_autograd::{Tape, Tensor};

@@ -3,7 +3,7 @@
 use super::scatter_place::ScatterPlace;
 use crate::element::Element;
 use crate::ops::{Example, Examples, Op, Run, example};
-use crate::shape::{Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -53,7 +53,7 @@ impl<T: Element> Op<T> for Gather {
 /// The rule for an index: as many axes, none longer but along `axis`, every entry within it.
 #[track_caller]
 pub(crate) fn checked(op: &'static str, axis: isize, index: &Tensor<i64>, shape: &Shape) -> (usize, Tensor<i64>) {
-    let axis = rule::axis(op, shape, axis).unwrap_or_else(|error| panic!("{error}"));
+    let axis = rule::axis(op, shape, axis).or_panic();
     let fits = index.rank() == shape.rank() && (0..shape.rank()).all(|a| a == axis || index.shape()[a] <= shape[a]);
     if !fits {
         let rule = format!("the index needs as many axes, none longer but axis {axis}");

@@ -3,7 +3,7 @@
 use super::index_select::{IndexSelect, checked};
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Operand, Var};
 use crate::tensor::Tensor;
 
@@ -64,7 +64,7 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn index_add(self, axis: isize, index: &Tensor<i64>, source: impl Operand<'t, T>) -> Self {
         let (shape, source) = (self.shape(), source.on(self.tape()));
-        let axis = rule::axis("index_add", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("index_add", &shape, axis).or_panic();
         let index = checked("index_add", index, shape[axis], &shape);
         let expected = shape.with(axis, index.size());
         assert!(

@@ -3,7 +3,7 @@
 use super::index_place::IndexPlace;
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -50,9 +50,11 @@ impl<T: Element> Op<T> for IndexSelect {
 /// The index as a dense row, every entry within the axis.
 #[track_caller]
 pub(crate) fn checked(op: &'static str, index: &Tensor<i64>, length: usize, shape: &Shape) -> Tensor<i64> {
-    index.for_each(|i| {
-        assert!((0..length as i64).contains(&i), "{op}: index {i} is outside 0..{length}, of shape {shape}");
-    });
+    let mut outside = None;
+    index.for_each(|i| outside = outside.or(Some(i).filter(|i| !(0..length as i64).contains(i))));
+    if let Some(i) = outside {
+        panic!("{op}: index {i} is outside 0..{length}, of shape {shape}");
+    }
     index.contiguous()
 }
 
@@ -73,7 +75,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn index_select(self, axis: isize, index: &Tensor<i64>) -> Self {
         let shape = self.shape();
-        let axis = rule::axis("index_select", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("index_select", &shape, axis).or_panic();
         assert!(index.rank() == 1, "index_select: the index has shape {}; it needs one axis", index.shape());
         let index = checked("index_select", index, shape[axis], &shape);
         self.unary(IndexSelect { axis, index })

@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::reduce::{self, Combine};
 use crate::ops::{Example, Examples, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -97,7 +97,7 @@ impl<T: Element> Var<'_, T> {
 
     #[track_caller]
     fn extreme(self, name: &'static str, largest: bool, axes: &[isize], keepdims: bool) -> Self {
-        let axes = rule::axes(name, &self.shape(), axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes(name, &self.shape(), axes).or_panic();
         self.unary(Extreme { largest, axes, keepdims })
     }
 }

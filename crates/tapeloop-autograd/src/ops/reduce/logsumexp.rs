@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::rows;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -50,7 +50,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn logsumexp(self, axes: &[isize], keepdims: bool) -> Self {
         let shape = self.shape();
-        let axes = rule::axes("logsumexp", &shape, axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes("logsumexp", &shape, axes).or_panic();
         let out = rule::reduced(&shape, &axes, keepdims);
         // The reduced axes become one, the last.
         let order: Dims = (0..shape.rank()).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();

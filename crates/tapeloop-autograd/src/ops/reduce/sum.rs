@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::reduce;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -56,7 +56,7 @@ impl<T: Element> Var<'_, T> {
     /// If an axis does not exist or is named twice.
     #[track_caller]
     pub fn sum(self, axes: &[isize], keepdims: bool) -> Self {
-        let axes = rule::axes("sum", &self.shape(), axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes("sum", &self.shape(), axes).or_panic();
         self.unary(Sum { axes, keepdims })
     }
 

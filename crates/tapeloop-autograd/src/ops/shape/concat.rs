@@ -6,7 +6,7 @@ use super::reshape::Reshape;
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -73,8 +73,8 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn concat(parts: impl IntoIterator<Item = Self>, axis: isize) -> Self {
         let mut parts = parts.into_iter();
-        let first = parts.next().unwrap_or_else(|| panic!("concat: there must be at least one part"));
-        let axis = rule::axis("concat", &first.shape(), axis).unwrap_or_else(|error| panic!("{error}"));
+        let Some(first) = parts.next() else { panic!("concat: there must be at least one part") };
+        let axis = rule::axis("concat", &first.shape(), axis).or_panic();
         let mut join = Join::new(axis);
         join.push(0, first);
         for part in parts {
@@ -98,11 +98,11 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn stack(parts: impl IntoIterator<Item = Self>, axis: isize) -> Self {
         let mut parts = parts.into_iter();
-        let first = parts.next().unwrap_or_else(|| panic!("stack: there must be at least one part"));
+        let Some(first) = parts.next() else { panic!("stack: there must be at least one part") };
         let shape = first.shape();
         let mut with_axis = shape.clone();
         with_axis.0.push(1);
-        let axis = rule::axis("stack", &with_axis, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("stack", &with_axis, axis).or_panic();
         with_axis.0.pop();
         with_axis.0.insert(axis, 1);
         let mut join = Join::new(axis);

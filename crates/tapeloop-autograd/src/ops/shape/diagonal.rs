@@ -3,7 +3,7 @@
 use super::diagonal_place::DiagonalPlace;
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -62,7 +62,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn diagonal(self, offset: isize, row_axis: isize, col_axis: isize) -> Self {
         let shape = self.shape();
-        let axis = |axis| rule::axis("diagonal", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = |axis| rule::axis("diagonal", &shape, axis).or_panic();
         let (row, col) = (axis(row_axis), axis(col_axis));
         assert!(row != col, "diagonal: axes {row_axis} and {col_axis} of shape {shape} are the same");
         let mut order: Dims = (0..shape.rank()).filter(|&axis| axis != row && axis != col).collect();

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -58,7 +58,7 @@ impl<T: Element> Var<'_, T> {
         if axes.is_empty() {
             return self;
         }
-        let axes = rule::axes("flip", &self.shape(), axes).unwrap_or_else(|error| panic!("{error}"));
+        let axes = rule::axes("flip", &self.shape(), axes).or_panic();
         let mut flipped = self;
         for &axis in &axes {
             flipped = flipped.unary(Flip { axis });

@@ -4,7 +4,7 @@ use super::unfold::{Unfold, Windows};
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -54,7 +54,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn overlap_add(self, axis: isize, step: usize, dilation: usize, length: usize) -> Self {
         let shape = self.shape();
-        let axis = rule::axis("overlap_add", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("overlap_add", &shape, axis).or_panic();
         let (count, size) = (shape[axis], shape[shape.rank() - 1]);
         let fits = count == 0 || size == 0 || (count - 1) * step + (size - 1) * dilation < length;
         if axis + 1 == shape.rank() || !fits {

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeResult};
+use crate::shape::{Dims, OrPanic, Shape, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::permute_rule;
@@ -46,7 +46,7 @@ impl<T: Element> Var<'_, T> {
     /// Unless `axes` names every axis exactly once.
     #[track_caller]
     pub fn permute(self, axes: &[isize]) -> Self {
-        let order = permute_rule(&self.shape(), axes).unwrap_or_else(|error| panic!("{error}"));
+        let order = permute_rule(&self.shape(), axes).or_panic();
         self.unary(Permute { order })
     }
 
@@ -70,7 +70,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn swap_axes(self, a: isize, b: isize) -> Self {
         let shape = self.shape();
-        let axis = |axis| crate::shape::rule::axis("swap_axes", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = |axis| crate::shape::rule::axis("swap_axes", &shape, axis).or_panic();
         let mut order: Dims = (0..shape.rank()).collect();
         order.swap(axis(a), axis(b));
         self.unary(Permute { order })

@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -68,7 +68,7 @@ impl<T: Element> Var<'_, T> {
     /// If the axis does not exist or the value does not fit.
     #[track_caller]
     pub fn place(self, axis: isize, start: usize, step: usize, length: usize) -> Self {
-        let axis = rule::axis("place", &self.shape(), axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("place", &self.shape(), axis).or_panic();
         self.unary(Place { axis, start, step, length })
     }
 }

@@ -3,7 +3,7 @@
 use crate::element::Element;
 use crate::kernels::elementwise;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeError, ShapeResult};
+use crate::shape::{OrPanic, Shape, ShapeError, ShapeResult};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::reshape_rule;
@@ -59,7 +59,7 @@ impl<T: Element> Var<'_, T> {
     /// If the number of elements would change.
     #[track_caller]
     pub fn reshape(self, dims: &[isize]) -> Self {
-        self.reshape_to(reshape_rule(&self.shape(), dims).unwrap_or_else(|error| panic!("{error}")))
+        self.reshape_to(reshape_rule(&self.shape(), dims).or_panic())
     }
 
     /// As [`reshape`](Self::reshape), to a shape known in full.

@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Shape, ShapeResult, rule};
+use crate::shape::{OrPanic, Shape, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 use crate::tensor::views::Slice as Part;
@@ -58,7 +58,7 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn slice(self, axis: isize, part: impl Into<Part>) -> Self {
         let shape = self.shape();
-        let axis = rule::axis("slice", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("slice", &shape, axis).or_panic();
         let (start, count, step) = part.into().resolve(shape[axis]);
         self.unary(Slice { axis, start, count, step })
     }
@@ -77,7 +77,7 @@ impl<'t, T: Element> Var<'t, T> {
     #[track_caller]
     pub fn select(self, axis: isize, index: usize) -> Self {
         let mut shape = self.shape();
-        let axis = rule::axis("select", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("select", &shape, axis).or_panic();
         assert!(index < shape[axis], "select: index {index} is outside axis {axis} of shape {shape}");
         shape.0.remove(axis);
         self.unary(Slice { axis, start: index, count: 1, step: 1 }).reshape_to(shape)

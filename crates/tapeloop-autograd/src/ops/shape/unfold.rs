@@ -3,7 +3,7 @@
 use super::overlap_add::OverlapAdd;
 use crate::element::Element;
 use crate::ops::{Example, Examples, Form, Op, Run, example};
-use crate::shape::{Dims, Shape, ShapeError, ShapeResult, rule};
+use crate::shape::{Dims, OrPanic, Shape, ShapeError, ShapeResult, rule};
 use crate::tape::{Backward, Var};
 use crate::tensor::Tensor;
 
@@ -100,7 +100,7 @@ impl<T: Element> Var<'_, T> {
     #[track_caller]
     pub fn windows(self, axis: isize, size: usize, step: usize, dilation: usize) -> Self {
         let shape = self.shape();
-        let axis = rule::axis("unfold", &shape, axis).unwrap_or_else(|error| panic!("{error}"));
+        let axis = rule::axis("unfold", &shape, axis).or_panic();
         let span = dilation * size.saturating_sub(1) + usize::from(size > 0);
         if step == 0 || dilation == 0 || span > shape[axis] {
             let rule = format!(
