@@ -12,18 +12,21 @@ mod error;
 mod initializer;
 mod layer;
 pub mod layers;
+mod layout;
 mod model;
 mod named;
+mod portable;
 mod regularizer;
 mod rnn;
 mod rules;
 mod stacked;
+pub mod torch;
 mod variational;
 
 pub use activation::Activation;
 pub use bidirectional::{BidirectionalLayer, BidirectionalOutput, Merge};
 pub use cell::{Cell, Noise, State, StateShapes};
-pub use cells::{ConvGruCell, ConvLstmCell, GruCell, LstmCell, SimpleRnnCell};
+pub use cells::{ConvGruCell, ConvLstmCell, GruCell, LstmCell, ProjectedLstmCell, SimpleRnnCell};
 pub use constraint::Constraint;
 pub use convolution::{DataFormat, Padding, PerAxis, Sliding};
 pub use error::Error;
@@ -34,7 +37,9 @@ pub use layers::{
     ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
     LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
 };
+pub use layout::{Biases, CellWeights, Layout, Library, Recurrence};
 pub use model::{InputShape, Model, Sequential, Summary};
+pub use portable::Portable;
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
 pub use rules::Rules;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, StreamBuilder};
 
 use crate::layer::Axes;
-use crate::{Activation, Cell, Error, Layer, Pass, Rnn};
+use crate::{Activation, Cell, Error, Layer, Pass, Rnn, torch};
 
 pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
@@ -156,6 +156,9 @@ layers! {
     Masking(Masking) "masking";
     RepeatVector(RepeatVector) "repeat_vector";
     SimpleRnn(SimpleRnn) "simple_rnn";
+    TorchGru(torch::Gru) "torch_gru";
+    TorchLstm(torch::Lstm) "torch_lstm";
+    TorchRnn(torch::Rnn) "torch_rnn";
 }
 
 /// The rule for a size that must be at least 1.
