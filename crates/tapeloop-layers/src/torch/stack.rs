@@ -8,6 +8,9 @@ use super::names;
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, Noise, Portable, Rnn, State};
 
+/// The states of every layer and direction, in PyTorch's order.
+type States<'t, T> = SmallVec<[State<'t, T>; 8]>;
+
 /// One direction of a layer.
 type Way<T> = Rnn<T, Box<dyn Portable<T>>>;
 
@@ -141,7 +144,7 @@ impl<T: Element> Stack<T> {
         let count = last[0].len();
         let mut states: SmallVec<[Var<'t, T>; 2]> = SmallVec::new();
         for k in 0..count {
-            let mut all: SmallVec<[Var<'t, T>; 4]> = SmallVec::new();
+            let mut all: SmallVec<[Var<'t, T>; 8]> = SmallVec::new();
             for state in &last {
                 all.push(state[k]);
             }
@@ -158,7 +161,7 @@ impl<T: Element> Stack<T> {
         x: Masked<'t, T>,
         initial: Option<&[Var<'t, T>]>,
         mut drops: Drops<'_, T>,
-    ) -> (Var<'t, T>, Vec<State<'t, T>>) {
+    ) -> (Var<'t, T>, States<'t, T>) {
         let Masked { value, mask, .. } = x;
         let (shape, features) = (value.shape(), self.layers[0][0].cell().input_shape()[0]);
         let unbatched = shape.rank() == 2;
@@ -171,7 +174,7 @@ impl<T: Element> Stack<T> {
         assert!(!(unbatched && mask.is_some()), "{}: an input without a batch cannot have a mask", self.name);
         let mut value = self.batch_major(value);
         let initial = self.start(initial, value.dim(0), unbatched);
-        let mut last: Vec<State<'t, T>> = Vec::with_capacity(initial.len());
+        let mut last = States::new();
         for (number, ways) in self.layers.iter().enumerate() {
             if number > 0 {
                 value = match &mut drops {
@@ -220,8 +223,8 @@ impl<T: Element> Stack<T> {
 
     /// The states each layer and direction starts from; none for zeros.
     #[track_caller]
-    fn start<'t>(&self, initial: Option<&[Var<'t, T>]>, batch: usize, unbatched: bool) -> Vec<State<'t, T>> {
-        let Some(initial) = initial else { return Vec::new() };
+    fn start<'t>(&self, initial: Option<&[Var<'t, T>]>, batch: usize, unbatched: bool) -> States<'t, T> {
+        let Some(initial) = initial else { return States::new() };
         let shapes = self.layers[0][0].cell().state_shapes();
         assert!(
             initial.len() == shapes.len(),
@@ -240,7 +243,7 @@ impl<T: Element> Stack<T> {
                 self.name
             );
         }
-        let mut all = Vec::with_capacity(places);
+        let mut all = States::new();
         for place in 0..places {
             let mut own = State::new();
             for state in initial {
