@@ -112,7 +112,8 @@ pub trait Cell<T: Element>: Module<T> + Send {
 #[track_caller]
 pub(crate) fn one_row<'t, T: Element>(tape: &'t Tape<T>, bias: &Param<T>) -> Var<'t, T> {
     let bias = tape.param(bias);
-    if bias.rank() == 1 { bias } else { bias.select(0, 0) + bias.select(0, 1) }
+    // One operation, so that a loop adds what it has made before: two rows would be two terms of the step's sum.
+    if bias.rank() == 1 { bias } else { bias.sum(&[0], false) }
 }
 
 /// A step with what was drawn for it, if anything was.

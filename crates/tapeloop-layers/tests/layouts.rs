@@ -2,7 +2,7 @@
 
 use tapeloop_autograd::{Element, Rng, Tape, Tensor};
 use tapeloop_layers::{
-    Biases, Cell, CellWeights, Gru, Layout, Library, Lstm, Portable, Recurrence, Rnn, RnnOptions, SimpleRnn,
+    Biases, CellWeights, Gru, Layout, Library, Lstm, Portable, Recurrence, Rnn, RnnOptions, SimpleRnn,
 };
 
 const FEATURES: usize = 3;
@@ -10,13 +10,14 @@ const UNITS: usize = 4;
 
 type Gates = Vec<Vec<f64>>;
 
-fn σ(x: f64) -> f64 {
+fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
 /// x W + b gate by gate, of a matrix (features, gates·units), or transposed.
 fn gates(x: &[f64], matrix: &Tensor<f64>, transposed: bool, bias: &[f64]) -> Gates {
-    let entry = |row: usize, column: usize| if transposed { matrix.at(&[column, row]) } else { matrix.at(&[row, column]) };
+    let entry =
+        |row: usize, column: usize| if transposed { matrix.at(&[column, row]) } else { matrix.at(&[row, column]) };
     let all: Vec<f64> = bias
         .iter()
         .enumerate()
@@ -35,24 +36,25 @@ fn onnx_lstm(w: &CellWeights<f64>, x: &[f64], h: &[f64], c: &[f64]) -> [Vec<f64>
     let (wb, rb) = b.split_at(4 * UNITS);
     let (a, s) = (gates(x, &w.kernel, true, wb), gates(h, &w.recurrent_kernel, true, rb));
     let z = |gate: usize, k: usize| a[gate][k] + s[gate][k];
-    let c = each(|k| σ(z(2, k)) * c[k] + σ(z(0, k)) * z(3, k).tanh());
-    [each(|k| σ(z(1, k)) * c[k].tanh()), c]
+    let c = each(|k| sigmoid(z(2, k)) * c[k] + sigmoid(z(0, k)) * z(3, k).tanh());
+    [each(|k| sigmoid(z(1, k)) * c[k].tanh()), c]
 }
 
 /// A step of Haiku's LSTM: gates i, g, f, o, and 1 added to f.
 fn haiku_lstm(w: &CellWeights<f64>, x: &[f64], h: &[f64], c: &[f64]) -> [Vec<f64>; 2] {
-    let (a, s) = (gates(x, &w.kernel, false, &w.biases[0].to_vec()), gates(h, &w.recurrent_kernel, false, &[0.0; 4 * UNITS]));
+    let (a, s) =
+        (gates(x, &w.kernel, false, &w.biases[0].to_vec()), gates(h, &w.recurrent_kernel, false, &[0.0; 4 * UNITS]));
     let z = |gate: usize, k: usize| a[gate][k] + s[gate][k];
-    let c = each(|k| σ(z(2, k) + 1.0) * c[k] + σ(z(0, k)) * z(1, k).tanh());
-    [each(|k| σ(z(3, k)) * c[k].tanh()), c]
+    let c = each(|k| sigmoid(z(2, k) + 1.0) * c[k] + sigmoid(z(0, k)) * z(1, k).tanh());
+    [each(|k| sigmoid(z(3, k)) * c[k].tanh()), c]
 }
 
 /// A step of PyTorch's and cuDNN's LSTM: gates i, f, g, o, two biases.
 fn torch_lstm(w: &CellWeights<f64>, x: &[f64], h: &[f64], c: &[f64]) -> [Vec<f64>; 2] {
     let [a, s] = torch_gates(w, x, h);
     let z = |gate: usize, k: usize| a[gate][k] + s[gate][k];
-    let c = each(|k| σ(z(1, k)) * c[k] + σ(z(0, k)) * z(2, k).tanh());
-    [each(|k| σ(z(3, k)) * c[k].tanh()), c]
+    let c = each(|k| sigmoid(z(1, k)) * c[k] + sigmoid(z(0, k)) * z(2, k).tanh());
+    [each(|k| sigmoid(z(3, k)) * c[k].tanh()), c]
 }
 
 fn torch_gates(w: &CellWeights<f64>, x: &[f64], h: &[f64]) -> [Gates; 2] {
@@ -64,7 +66,7 @@ fn torch_gates(w: &CellWeights<f64>, x: &[f64], h: &[f64]) -> [Gates; 2] {
 fn torch_gru(w: &CellWeights<f64>, x: &[f64], h: &[f64], _: &[f64]) -> [Vec<f64>; 2] {
     let [a, s] = torch_gates(w, x, h);
     let new = each(|k| {
-        let (r, z) = (σ(a[0][k] + s[0][k]), σ(a[1][k] + s[1][k]));
+        let (r, z) = (sigmoid(a[0][k] + s[0][k]), sigmoid(a[1][k] + s[1][k]));
         (1.0 - z) * (a[2][k] + r * s[2][k]).tanh() + z * h[k]
     });
     [new, vec![0.0; UNITS]]
@@ -75,11 +77,11 @@ fn onnx_gru(w: &CellWeights<f64>, x: &[f64], h: &[f64], linear_before_reset: boo
     let b = w.biases[0].to_vec();
     let (wb, rb) = b.split_at(3 * UNITS);
     let (a, s) = (gates(x, &w.kernel, true, wb), gates(h, &w.recurrent_kernel, true, rb));
-    let r = each(|k| σ(a[1][k] + s[1][k]));
+    let r = each(|k| sigmoid(a[1][k] + s[1][k]));
     let reset: Vec<f64> = each(|k| r[k] * h[k]);
     let before = gates(&reset, &w.recurrent_kernel, true, rb);
     let new = each(|k| {
-        let z = σ(a[0][k] + s[0][k]);
+        let z = sigmoid(a[0][k] + s[0][k]);
         let candidate = if linear_before_reset { r[k] * s[2][k] } else { before[2][k] };
         (1.0 - z) * (a[2][k] + candidate).tanh() + z * h[k]
     });
@@ -88,11 +90,12 @@ fn onnx_gru(w: &CellWeights<f64>, x: &[f64], h: &[f64], linear_before_reset: boo
 
 /// A step of Haiku's GRU: gates z, r, a; the reset gate before the product; z says what is new.
 fn haiku_gru(w: &CellWeights<f64>, x: &[f64], h: &[f64], _: &[f64]) -> [Vec<f64>; 2] {
-    let (a, s) = (gates(x, &w.kernel, false, &w.biases[0].to_vec()), gates(h, &w.recurrent_kernel, false, &[0.0; 3 * UNITS]));
-    let reset: Vec<f64> = each(|k| σ(a[1][k] + s[1][k]) * h[k]);
+    let (a, s) =
+        (gates(x, &w.kernel, false, &w.biases[0].to_vec()), gates(h, &w.recurrent_kernel, false, &[0.0; 3 * UNITS]));
+    let reset: Vec<f64> = each(|k| sigmoid(a[1][k] + s[1][k]) * h[k]);
     let s2 = gates(&reset, &w.recurrent_kernel, false, &[0.0; 3 * UNITS]);
     let new = each(|k| {
-        let z = σ(a[0][k] + s[0][k]);
+        let z = sigmoid(a[0][k] + s[0][k]);
         (1.0 - z) * h[k] + z * (a[2][k] + s2[2][k]).tanh()
     });
     [new, vec![0.0; UNITS]]
@@ -162,7 +165,8 @@ fn equations_in_every_layout_give_the_same_step() {
             assert_eq!(cell(recurrence).layout(), *row);
             continue;
         }
-        let step = steps.iter().find(|step| (step.0, step.1) == (library, recurrence)).expect("equations of every row").2;
+        let step =
+            steps.iter().find(|step| (step.0, step.1) == (library, recurrence)).expect("equations of every row").2;
         let cell = cell(recurrence);
         let theirs = step(&cell.weights_for(library).unwrap(), &x, &h, &c);
         for (ours, theirs) in ours(&*cell, &x, &h, &c).iter().zip(&theirs) {
@@ -171,7 +175,8 @@ fn equations_in_every_layout_give_the_same_step() {
         }
         // Their own weights, both biases of them, come here as well.
         let mut weights = cell.weights_for(library).unwrap();
-        weights.biases = weights.biases.iter().map(|bias| Tensor::from_vec(bias.shape(), normal(bias.size(), 9))).collect();
+        weights.biases =
+            weights.biases.iter().map(|bias| Tensor::from_vec(bias.shape(), normal(bias.size(), 9))).collect();
         let mut here = self::cell(recurrence);
         here.set_weights_of(library, &weights).unwrap();
         let theirs = step(&weights, &x, &h, &c);
@@ -272,7 +277,12 @@ fn what_does_not_fit_is_an_error() {
     let before = cell.weights();
     let error = cell.set_weights_of(Library::Torch, &good).unwrap_err().to_string();
     assert!(error.contains("`kernel` has the shape [3, 12]; the cell needs [2, 12]"), "{error}");
-    let bare = CellWeights { kernel: zeros(&[2, 12]), recurrent_kernel: zeros(&[4, 12]), biases: Vec::new(), projection: None };
+    let bare = CellWeights {
+        kernel: zeros(&[2, 12]),
+        recurrent_kernel: zeros(&[4, 12]),
+        biases: Vec::new(),
+        projection: None,
+    };
     assert!(cell.set_weights(bare).unwrap_err().to_string().contains("there is no `bias`"));
     assert_eq!(cell.weights(), before);
 }

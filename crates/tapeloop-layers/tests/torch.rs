@@ -2,9 +2,7 @@
 
 use tapeloop_autograd::{Checkpoint, Element, Module, Rng, Tape, Tensor, Var};
 use tapeloop_layers::torch::{self, Stack};
-use tapeloop_layers::{
-    Activation, Dense, Gru, Layer, LayerConfig, Lstm, Masked, Masking, Pass, Sequential, SimpleRnn,
-};
+use tapeloop_layers::{Activation, Dense, Gru, Layer, LayerConfig, Lstm, Masked, Masking, Pass, Sequential, SimpleRnn};
 
 fn normal<T: Element>(shape: &[usize], seed: u64) -> Tensor<T> {
     Tensor::normal(shape, 0.0, 1.0, &mut Rng::new(seed))
@@ -58,7 +56,10 @@ fn dropout_is_drawn_for_each_element_and_step_between_layers_only() {
                 assert_eq!(y.output.value(), Tensor::ones([8, 8, 50]));
             }
         }
-        assert_eq!(transparent(3, 1.0, batch_first).run_in(x, None, &mut Pass::training(0)).output.sum_all().item(), 0.0);
+        assert_eq!(
+            transparent(3, 1.0, batch_first).run_in(x, None, &mut Pass::training(0)).output.sum_all().item(),
+            0.0
+        );
         // The states of a layer are those before what follows drops them.
         let h_n = transparent(2, 0.5, batch_first).run_in(x, None, &mut Pass::training(0)).h_n;
         assert_eq!(h_n.select(0, 0).value(), Tensor::ones([8, 50]));
@@ -82,7 +83,12 @@ fn modules(unroll: bool) -> Vec<(String, Stack<f64>)> {
                 base.clone().bidirectional(true),
                 base.clone().return_sequences(false),
                 base.clone().checkpoint(checkpoint),
-                base.clone().num_layers(2).dropout(0.4).bidirectional(true).return_sequences(false).checkpoint(checkpoint),
+                base.clone()
+                    .num_layers(2)
+                    .dropout(0.4)
+                    .bidirectional(true)
+                    .return_sequences(false)
+                    .checkpoint(checkpoint),
                 base.clone().num_layers(3).dropout(0.4).bidirectional(true).batch_first(true).bias(false),
             ] {
                 all.push((format!("{config:?}"), config.layer(3, &mut Rng::new(1))));
@@ -181,7 +187,10 @@ fn a_row_of_a_length_is_that_row_alone() {
 #[test]
 fn states_go_on_where_they_ended() {
     for (name, stack) in modules(false) {
-        if name.contains("bidirectional: true") || name.contains("batch_first: true") || name.contains("sequences: false") {
+        if name.contains("bidirectional: true")
+            || name.contains("batch_first: true")
+            || name.contains("sequences: false")
+        {
             continue;
         }
         let tape = Tape::inference();
@@ -200,7 +209,8 @@ fn fresh_weights_are_uniform() {
     let stack = torch::Lstm::new(64).proj_size(16).num_layers(2).layer::<f32>(32, &mut Rng::new(3));
     let weights = stack.state_dict();
     let names: Vec<&str> = weights.iter().map(|(name, _)| name.as_str()).collect();
-    let layer = |k: usize| ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"].map(|name| format!("{name}_l{k}"));
+    let layer =
+        |k: usize| ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"].map(|name| format!("{name}_l{k}"));
     assert_eq!(names, [layer(0), layer(1)].concat());
     for (name, value) in &weights {
         let (values, limit) = (value.to_vec(), 1.0 / 8.0);
@@ -236,7 +246,8 @@ fn a_state_dict_comes_back_bit_for_bit() {
 
 #[test]
 fn a_wrong_state_dict_is_an_error_that_names_it_and_changes_nothing() {
-    let mut stack = torch::Lstm::new(4).proj_size(2).num_layers(2).bidirectional(true).layer::<f32>(3, &mut Rng::new(0));
+    let mut stack =
+        torch::Lstm::new(4).proj_size(2).num_layers(2).bidirectional(true).layer::<f32>(3, &mut Rng::new(0));
     let good: Weights<f32> = stack.state_dict().into_iter().map(|(name, x)| (name, x.map(|x| x + 1.0))).collect();
     let before = stack.state_dict();
     let mut fails = |change: &dyn Fn(&mut Weights<f32>), parts: &[&str]| {
@@ -257,7 +268,11 @@ fn a_wrong_state_dict_is_an_error_that_names_it_and_changes_nothing() {
             w[ih].1 = Tensor::zeros([4, 16]);
             w[hh].0 = "lstm.bias_hh_l1".into();
         },
-        &["`weight_ih_l1` has the shape [4, 16] and needs [16, 4]", "missing: `bias_hh_l1`", "unknown: `lstm.bias_hh_l1`"],
+        &[
+            "`weight_ih_l1` has the shape [4, 16] and needs [16, 4]",
+            "missing: `bias_hh_l1`",
+            "unknown: `lstm.bias_hh_l1`",
+        ],
     );
     stack.load_state_dict(good.clone()).unwrap();
     assert_eq!(stack.state_dict(), good);
@@ -303,7 +318,9 @@ fn layers_of_keras_take_state_dicts_and_give_them() {
 
     let rng = &mut Rng::new(0);
     let error = |result: Result<Weights<f32>, tapeloop_layers::Error>| result.unwrap_err().to_string();
-    assert!(error(torch::state_dict(&Gru::new(2).reset_after(false).cell(1, rng), "_l0")).contains("before the product"));
+    assert!(
+        error(torch::state_dict(&Gru::new(2).reset_after(false).cell(1, rng), "_l0")).contains("before the product")
+    );
     assert!(error(torch::state_dict(&Lstm::new(2).activation(Activation::Relu).cell(1, rng), "_l0")).contains("relu"));
     let hard = Gru::new(2).recurrent_activation(Activation::HardSigmoid).cell(1, rng);
     assert!(error(torch::state_dict(&hard, "_l0")).contains("hard_sigmoid"));
@@ -364,7 +381,10 @@ fn settings_that_make_no_sense_are_errors() {
         assert!(error.is_config() && error.to_string().contains(part), "{error}");
     };
     let lstm = || torch::Lstm::new(4).batch_first(true);
-    refused(torch::Lstm::new(4).into(), "torch_lstm: a model's inputs are (batch, time, features): it needs batch_first");
+    refused(
+        torch::Lstm::new(4).into(),
+        "torch_lstm: a model's inputs are (batch, time, features): it needs batch_first",
+    );
     refused(lstm().dropout(0.5).into(), "dropout: 0.5 acts between layers, and there is one");
     refused(lstm().num_layers(2).dropout(1.5).into(), "a rate of 1.5 is not in 0..=1");
     refused(lstm().num_layers(2).dropout(f64::NAN).into(), "NaN");
@@ -392,34 +412,40 @@ fn what_a_call_cannot_mean_panics_with_the_shapes() {
         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
     };
-    let zeros = |tape: &Tape<f32>, shape: &[usize]| tape.constant(Tensor::zeros(shape)).tape().full(shape, 0.0).value();
     says(
-        &|stack, tape| drop(stack.run(tape.constant(zeros(tape, &[5, 2, 4])), None)),
+        &|stack, tape| drop(stack.run(tape.full([5, 2, 4], 0.0), None)),
         &["[5, 2, 4]", "(time, batch, features)", "3 features"],
     );
     says(
         &|stack, tape| {
             let h = tape.full([2, 2, 4], 0.0);
-            drop(stack.run(tape.constant(zeros(tape, &[5, 2, 3])), Some(&[h])));
+            drop(stack.run(tape.full([5, 2, 3], 0.0), Some(&[h])));
         },
         &["starts from 2 states and 1 were given"],
     );
     says(
         &|stack, tape| {
             let h = tape.full([2, 5, 4], 0.0);
-            drop(stack.run(tape.constant(zeros(tape, &[5, 2, 3])), Some(&[h, h])));
+            drop(stack.run(tape.full([5, 2, 3], 0.0), Some(&[h, h])));
         },
         &["initial h", "[2, 5, 4]", "[2, 2, 4]"],
     );
     says(
-        &|stack, tape| drop(stack.run_with(tape.constant(zeros(tape, &[5, 2, 3])), None, &[])),
+        &|stack, tape| drop(stack.run_with(tape.full([5, 2, 3], 0.0), None, &[])),
         &["0 dropout masks were given", "1 places"],
     );
     says(
-        &|stack, tape| drop(stack.padded(tape.constant(zeros(tape, &[5, 2, 3])), &[5, 6])),
+        &|stack, tape| {
+            stack.padded(tape.full([5, 2, 3], 0.0), &[5, 6]);
+        },
         &["[2, 5, 3]", "lengths [5, 6]"],
     );
-    says(&|stack, tape| drop(stack.padded(tape.constant(zeros(tape, &[5, 3])), &[5])), &["[5, 3]"]);
+    says(
+        &|stack, tape| {
+            stack.padded(tape.full([5, 3], 0.0), &[5]);
+        },
+        &["[5, 3]"],
+    );
     let stack = torch::Gru::new(4).layer::<f32>(3, &mut Rng::new(0));
     assert!(stack.output_shape(&[Some(5), Some(4)]).unwrap_err().to_string().contains("needs 3 features"));
 }

@@ -55,7 +55,8 @@ pub(super) fn layout<T: Element, C: Portable<T> + ?Sized>(cell: &C) -> Result<La
     if known {
         return Ok(layout);
     }
-    let own = if recurrence == Recurrence::SimpleRnn { candidate.to_string() } else { format!("{candidate} and {gates}") };
+    let own =
+        if recurrence == Recurrence::SimpleRnn { candidate.to_string() } else { format!("{candidate} and {gates}") };
     Err(Error::other(format!("PyTorch has no {recurrence:?} with the activation {own}")))
 }
 

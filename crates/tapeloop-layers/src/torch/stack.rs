@@ -133,12 +133,7 @@ impl<T: Element> Stack<T> {
     }
 
     #[track_caller]
-    fn run_all<'t>(
-        &self,
-        x: Masked<'t, T>,
-        initial: Option<&[Var<'t, T>]>,
-        drops: Drops<'_, T>,
-    ) -> StackOutput<'t, T> {
+    fn run_all<'t>(&self, x: Masked<'t, T>, initial: Option<&[Var<'t, T>]>, drops: Drops<'_, T>) -> StackOutput<'t, T> {
         let unbatched = x.value.rank() == 2;
         let (output, last) = self.run_layers(x, initial, drops);
         let count = last[0].len();
@@ -294,8 +289,7 @@ impl<T: Element> Stack<T> {
         &mut self,
         weights: impl IntoIterator<Item = (impl Into<String>, Tensor<T>)>,
     ) -> Result<(), Error> {
-        let cells: Vec<(String, &dyn Portable<T>)> =
-            self.ways().map(|(suffix, way)| (suffix, &**way.cell())).collect();
+        let cells: Vec<(String, &dyn Portable<T>)> = self.ways().map(|(suffix, way)| (suffix, &**way.cell())).collect();
         let own = names::taken(&cells, weights)?;
         let ways = self.layers.iter_mut().flatten();
         ways.zip(own).try_for_each(|(way, weights)| way.cell_mut().set_weights(weights))

@@ -83,7 +83,8 @@ impl<T: Element> Module<T> {
         .map_err(|error| error.to_string())?;
         let named = |name: String| (format!("{name}{}", if is_cell { "_l0" } else { "" }), format!("w/{name}"));
         let weights = file.names("w/").into_iter().map(named);
-        let weights: Vec<_> = weights.map(|(own, name)| Ok((own, file.need(&name)?.clone()))).collect::<Result<_, String>>()?;
+        let weights: Vec<_> =
+            weights.map(|(own, name)| Ok((own, file.need(&name)?.clone()))).collect::<Result<_, String>>()?;
         stack.load_state_dict(weights.clone()).map_err(|error| error.to_string())?;
         // There and back without loss.
         for (name, value) in stack.state_dict() {
