@@ -59,4 +59,6 @@ mod book {
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/coming-from.md")]
     struct ComingFrom;
+    #[doc = include_str!("../../../docs/for-pytorch-users.md")]
+    struct ForPytorchUsers;
 }
