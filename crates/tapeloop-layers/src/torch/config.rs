@@ -362,9 +362,12 @@ impl Plan {
     }
 }
 
+/// The ends of names in both directions.
+pub(super) const WAYS: [&str; 2] = ["", "_reverse"];
+
 /// What stands behind a weight's name, in this layer and direction.
 pub(super) fn suffix(layer: usize, direction: usize) -> String {
-    format!("_l{layer}{}", if direction == 0 { "" } else { "_reverse" })
+    format!("_l{layer}{}", WAYS[direction])
 }
 
 /// Fresh weights of one cell, in our layout.

@@ -30,4 +30,4 @@ mod stack;
 
 pub use config::{Gru, Lstm, Rnn};
 pub use names::{load_state_dict, state_dict};
-pub use stack::{Stack, StackOutput};
+pub use stack::{Stack, StackOutput, Way};

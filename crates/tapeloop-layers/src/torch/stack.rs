@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Gradients, Module, Param, Path, Rng, StreamBuilder, Tensor, Var};
 
-use super::config::suffix;
+use super::config::{WAYS, suffix};
 use super::names;
 use crate::layer::{Axes, Layer, Masked, Pass};
 use crate::{Error, Noise, Portable, Rnn, State};
@@ -11,8 +11,8 @@ use crate::{Error, Noise, Portable, Rnn, State};
 /// The states of every layer and direction, in PyTorch's order.
 type States<'t, T> = SmallVec<[State<'t, T>; 8]>;
 
-/// One direction of a layer.
-type Way<T> = Rnn<T, Box<dyn Portable<T>>>;
+/// One direction of a layer: one of our cells, repeated.
+pub type Way<T> = Rnn<T, Box<dyn Portable<T>>>;
 
 /// PyTorch's `nn.RNN`, `nn.LSTM` or `nn.GRU` with its weights: built from a [`Lstm`](super::Lstm), a [`Gru`](super::Gru) or a
 /// [`Rnn`](super::Rnn).
@@ -55,7 +55,7 @@ impl<T: Element> Stack<T> {
     }
 
     /// The layers: by number, then by direction.
-    pub fn layers(&self) -> &[Vec<Rnn<T, Box<dyn Portable<T>>>>] {
+    pub fn layers(&self) -> &[Vec<Way<T>>] {
         &self.layers
     }
 
@@ -306,7 +306,7 @@ impl<T: Element> Module<T> for Stack<T> {
         let Self { name: _, layers, dropout: _, batch_first: _ } = self;
         for (layer, ways) in layers.iter().enumerate() {
             for (way, rnn) in ways.iter().enumerate() {
-                path.enter(&suffix(layer, way)[1..], |path| rnn.visit(path, visitor));
+                path.enter(format_args!("l{layer}{}", WAYS[way]), |path| rnn.visit(path, visitor));
             }
         }
     }
@@ -314,7 +314,7 @@ impl<T: Element> Module<T> for Stack<T> {
         let Self { name: _, layers, dropout: _, batch_first: _ } = self;
         for (layer, ways) in layers.iter_mut().enumerate() {
             for (way, rnn) in ways.iter_mut().enumerate() {
-                path.enter(&suffix(layer, way)[1..], |path| rnn.visit_mut(path, visitor));
+                path.enter(format_args!("l{layer}{}", WAYS[way]), |path| rnn.visit_mut(path, visitor));
             }
         }
     }
