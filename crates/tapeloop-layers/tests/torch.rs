@@ -405,33 +405,45 @@ fn settings_that_make_no_sense_are_errors() {
 }
 
 #[test]
-fn what_a_call_cannot_mean_panics_with_the_shapes() {
+fn what_a_call_cannot_mean_panics_at_its_line_with_the_shapes() {
+    let places = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&places);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        seen.lock().unwrap().push((info.location().unwrap().file().to_string(), info.to_string()));
+    }));
     let says = |call: &dyn Fn(&Stack<f32>, &Tape<f32>), parts: &[&str]| {
         let stack = torch::Lstm::new(4).num_layers(2).layer::<f32>(3, &mut Rng::new(0));
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(&stack, &Tape::new()))).unwrap_err();
         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        let places = places.lock().unwrap();
+        assert!(places.iter().any(|(file, own)| file == file!() && own.contains(&text)), "{text}: {places:?}");
     };
     says(
-        &|stack, tape| drop(stack.run(tape.full([5, 2, 4], 0.0), None)),
+        &|stack, tape| {
+            stack.run(tape.full([5, 2, 4], 0.0), None);
+        },
         &["[5, 2, 4]", "(time, batch, features)", "3 features"],
     );
     says(
         &|stack, tape| {
             let h = tape.full([2, 2, 4], 0.0);
-            drop(stack.run(tape.full([5, 2, 3], 0.0), Some(&[h])));
+            stack.run(tape.full([5, 2, 3], 0.0), Some(&[h]));
         },
         &["starts from 2 states and 1 were given"],
     );
     says(
         &|stack, tape| {
             let h = tape.full([2, 5, 4], 0.0);
-            drop(stack.run(tape.full([5, 2, 3], 0.0), Some(&[h, h])));
+            stack.run(tape.full([5, 2, 3], 0.0), Some(&[h, h]));
         },
         &["initial h", "[2, 5, 4]", "[2, 2, 4]"],
     );
     says(
-        &|stack, tape| drop(stack.run_with(tape.full([5, 2, 3], 0.0), None, &[])),
+        &|stack, tape| {
+            stack.run_with(tape.full([5, 2, 3], 0.0), None, &[]);
+        },
         &["0 dropout masks were given", "1 places"],
     );
     says(
@@ -446,6 +458,7 @@ fn what_a_call_cannot_mean_panics_with_the_shapes() {
         },
         &["[5, 3]"],
     );
+    std::panic::set_hook(before);
     let stack = torch::Gru::new(4).layer::<f32>(3, &mut Rng::new(0));
     assert!(stack.output_shape(&[Some(5), Some(4)]).unwrap_err().to_string().contains("needs 3 features"));
 }

@@ -288,7 +288,7 @@ impl Plan {
     fn build<T: Element>(&self, name: &'static str, input: usize, rng: &mut Rng) -> Result<Stack<T>, Error> {
         self.check(name, input)?;
         let directions = 1 + usize::from(self.bidirectional);
-        let output = directions * self.width();
+        let output = self.width().saturating_mul(directions);
         // Before the first of very many is made; a layer is more than its weights.
         let each = self.hidden_size.saturating_mul(self.hidden_size).saturating_mul(directions).saturating_add(1024);
         Initializer::Zeros.suits::<T>(&[self.num_layers, each]).map_err(|problem| Error::config(name, problem))?;
