@@ -1,7 +1,7 @@
 //! A recurrent cell is one step. It knows no time, no masks, no direction.
 
 use smallvec::SmallVec;
-use tapeloop_autograd::{Element, Module, Rng, Shape, Tape, Tensor, Var};
+use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var};
 
 /// What a cell carries from step to step, in the order its documentation states.
 pub type State<'t, T> = SmallVec<[Var<'t, T>; 2]>;
@@ -106,6 +106,14 @@ pub trait Cell<T: Element>: Module<T> + Send {
     fn output_shape(&self) -> Shape {
         self.state_shapes().swap_remove(0)
     }
+}
+
+/// A bias as the step adds it: one row, or the sum of two, as PyTorch has them.
+#[track_caller]
+pub(crate) fn one_row<'t, T: Element>(tape: &'t Tape<T>, bias: &Param<T>) -> Var<'t, T> {
+    let bias = tape.param(bias);
+    // One operation, so that a loop adds what it has made before: two rows would be two terms of the step's sum.
+    if bias.rank() == 1 { bias } else { bias.sum(&[0], false) }
 }
 
 /// A step with what was drawn for it, if anything was.

@@ -12,11 +12,14 @@ mod error;
 mod initializer;
 mod layer;
 pub mod layers;
+mod layout;
 mod model;
 mod named;
+mod portable;
 mod regularizer;
 mod rnn;
 mod rules;
+pub mod torch;
 mod variational;
 
 pub use activation::Activation;
@@ -33,7 +36,9 @@ pub use layers::{
     ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
     LayerNormLayer, Lstm, Masking, Recurrent, RepeatVector, SimpleRnn,
 };
+pub use layout::{Biases, CellWeights, Layout, Library, Recurrence};
 pub use model::{InputShape, Model, Sequential, Summary};
+pub use portable::Portable;
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
 pub use rules::Rules;

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tapeloop_autograd::{Element, Rng, Tensor};
 use tapeloop_layers::{
     Activation, ActivationLayer, Dense, Dropout, Embedding, Error, Gru, Initializer, InputShape, LayerConfig,
-    LayerNorm, Lstm, Sequential, SimpleRnn,
+    LayerNorm, Lstm, Sequential, SimpleRnn, torch,
 };
 
 /// The model of a JSON text for inputs of (5, 4), or why there is none.
@@ -354,11 +354,43 @@ fn no_initializer_panics_in_any_layer() {
     }
 }
 
+#[test]
+fn no_setting_of_a_module_of_pytorch_panics() {
+    for layers in [0, 1, 2, usize::MAX] {
+        for rate in [0.0, 0.5, 1.0, -0.0, f64::NAN] {
+            for way in 0..8 {
+                let (both, sequences, batch_first) = (way & 1 > 0, way & 2 > 0, way & 4 > 0);
+                macro_rules! with {
+                    ($config:expr) => {{
+                        let config = $config.num_layers(layers).dropout(rate).bidirectional(both);
+                        let config = config.return_sequences(sequences).batch_first(batch_first);
+                        try_out(&format!("{config:?}"), config);
+                    }};
+                }
+                with!(torch::Gru::new(2));
+                with!(torch::Lstm::new(3).proj_size(2).bias(false));
+                with!(torch::Rnn::new(1).nonlinearity(Activation::Relu).input_size(3));
+            }
+        }
+    }
+    for proj_size in [0, 3, 4, usize::MAX] {
+        try_out("torch_lstm", torch::Lstm::new(3).proj_size(proj_size).batch_first(true));
+    }
+    for &nonlinearity in Activation::ALL {
+        try_out("torch_rnn", torch::Rnn::new(4).nonlinearity(nonlinearity).batch_first(true));
+    }
+    for hidden_size in [0, 1 << 20, 1 << 62, usize::MAX] {
+        try_out("torch_gru", torch::Gru::new(hidden_size).bidirectional(true).batch_first(true));
+        try_out("torch_lstm", torch::Lstm::new(hidden_size).bidirectional(true).batch_first(true));
+    }
+}
+
 /// Every text one byte away from a configuration.
 #[test]
 fn no_slip_of_the_pen_panics() {
     let json = r#"{"input_shape":[4],"layers":[{"layer":"embedding","input_dim":3,"output_dim":2},
 {"layer":"lstm","units":3,"return_sequences":true,"kernel_initializer":{"per_gate":{"gates":4,"initializer":"he_normal"}}},
+{"layer":"torch_gru","hidden_size":3,"num_layers":2,"batch_first":true,"dropout":0.5},
 {"layer":"gru","units":2,"reset_after":false,"bias_initializer":"constant(value=2)"},
 {"layer":"dense","units":4},{"layer":"activation","activation":"glu"},{"layer":"dropout","rate":0.5},
 {"layer":"layer_norm","beta_initializer":{"trunc_normal_":{"a":-1,"b":1e0}}}]}"#;

@@ -59,8 +59,8 @@ mod book {
     struct YourOwnCell;
     #[doc = include_str!("../../../docs/for-keras-users.md")]
     struct ForKerasUsers;
-    #[doc = include_str!("../../../docs/coming-from.md")]
-    struct ComingFrom;
+    #[doc = include_str!("../../../docs/for-pytorch-users.md")]
+    struct ForPytorchUsers;
 }
 
 /// What no program can say. `tests/bad_calls.rs` looks for them here.

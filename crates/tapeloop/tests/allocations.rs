@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tapeloop::Threads;
 use tapeloop::kernels::dispatch::{Isa, isa};
 use tapeloop::prelude::*;
+use tapeloop::torch;
 
 struct Counting;
 
@@ -79,6 +80,7 @@ fn main() {
         .add(LayerNorm::new().activity_regularizer(Regularizer::l2(1e-3)).gamma_constraint(Constraint::NonNeg))
         .add(Dropout::new(0.1))
         .add(Gru::new(8).return_sequences(true).reset_after(false))
+        .add(torch::Lstm::new(6).proj_size(4).num_layers(2).bidirectional(true).dropout(0.1).batch_first(true))
         .add(SimpleRnn::new(8).go_backwards(true).checkpoint(tapeloop::Checkpoint::sqrt()))
         .add(Dense::new(2).activation(Activation::Tanh));
     let mut model = config.build::<f32>(1).expect("a model that fits together");

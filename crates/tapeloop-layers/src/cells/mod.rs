@@ -154,6 +154,7 @@ zoo! {
     }
     lstms {
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
+        projected_lstm: ProjectedLstm = |units| ProjectedLstm::new(2 * units).width(units), "Sak et al. 2014, arXiv:1402.1128";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";

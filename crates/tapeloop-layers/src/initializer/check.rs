@@ -44,6 +44,11 @@ impl Initializer {
         Ok(())
     }
 
+    /// Whether a weight of this shape can be made.
+    pub(crate) fn suits<T: Element>(&self, shape: &[usize]) -> Result<(), String> {
+        self.check::<T>(&Shape::from(shape))
+    }
+
     /// What is wrong with its parameters.
     fn check_values<T: Element>(&self) -> Result<(), String> {
         let name = self.name();

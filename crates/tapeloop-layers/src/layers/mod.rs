@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, StreamBuilder};
 
 use crate::layer::Axes;
-use crate::{Activation, Cell, Error, Layer, Pass, Rnn};
+use crate::{Activation, Cell, Error, Layer, Pass, Rnn, torch};
 
 pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
@@ -159,6 +159,9 @@ layers! {
     RepeatVector(RepeatVector) "repeat_vector";
     Rnn(Recurrent) "rnn";
     SimpleRnn(SimpleRnn) "simple_rnn";
+    TorchGru(torch::Gru) "torch_gru";
+    TorchLstm(torch::Lstm) "torch_lstm";
+    TorchRnn(torch::Rnn) "torch_rnn";
 }
 
 /// The rule for a size that must be at least 1.

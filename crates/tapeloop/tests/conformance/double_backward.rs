@@ -4,17 +4,14 @@ use tapeloop::{Element, Tape};
 
 use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
-use crate::torch_rnn::{Stack, input_gradients, states};
+use crate::torch_rnn::{Module, input_gradients, states};
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
-    let stack = match Stack::new(case, file)? {
-        Ok(stack) => stack,
-        Err(reason) => return Ok(Outcome::Skipped(reason)),
-    };
+    let module = Module::new(case, file)?;
     let tape = Tape::new();
     let x = tape.leaf(file.need("in/x")?.clone());
     let states = states(&tape, file)?;
-    let outputs = stack.call(x, &states);
+    let outputs = module.call(x, &states);
     let inner = outputs
         .iter()
         .filter_map(|(name, output)| {
@@ -48,6 +45,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     numbers.insert("out/inner".into(), Any::Float(inner.value()));
     numbers.insert("out/dinner_dx".into(), Any::Float(gradient.value()));
     input_gradients(&gradients, x, &states, &mut numbers);
-    stack.weight_gradients(&gradients, &mut numbers);
+    module.weight_gradients(&gradients, &mut numbers);
+    module.is_a_loop()?;
     Ok(Outcome::Ran(numbers))
 }

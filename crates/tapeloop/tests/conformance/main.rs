@@ -38,7 +38,9 @@ pub enum Outcome<T: Element> {
 fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
     match case.family.as_str() {
         "torch/ops" | "torch/losses" => expression::run(case, file),
-        "torch/cell" | "torch/rnn_tanh" | "torch/rnn_relu" | "torch/lstm" | "torch/gru" => torch_rnn::run(case, file),
+        "torch/cell" | "torch/rnn_tanh" | "torch/rnn_relu" | "torch/lstm" | "torch/gru" | "torch/layer_dropout" => {
+            torch_rnn::run(case, file)
+        }
         "torch/double_backward" => double_backward::run(case, file),
         "keras/simple_rnn"
         | "keras/lstm"

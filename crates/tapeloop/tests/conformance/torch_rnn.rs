@@ -1,23 +1,18 @@
-//! PyTorch's recurrent modules, composed of our layers: several of them, both directions, projections.
+//! PyTorch's recurrent modules and cells.
 
-use smallvec::smallvec;
-use tapeloop::{
-    Activation, Cell, Element, Gradients, GruCell, LstmCell, Masked, Module, Param, Rnn, RnnOptions, Shape,
-    SimpleRnnCell, State, StateShapes, Tape, Tensor, Var, Variational, module,
-};
+use serde_json::{Map, Value as Json, json};
+use tapeloop::torch::{Stack, StackOutput};
+use tapeloop::{Element, Gradients, LayerConfig, Masked, Rng, Tape, Tensor, Var};
 
 use crate::Outcome;
 use crate::case::{Any, Case, File, Numbers};
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
-    let stack = match Stack::new(case, file)? {
-        Ok(stack) => stack,
-        Err(reason) => return Ok(Outcome::Skipped(reason)),
-    };
+    let module = Module::new(case, file)?;
     let tape = Tape::new();
     let x = tape.leaf(file.need("in/x")?.clone());
     let states = states(&tape, file)?;
-    let outputs = stack.call(x, &states);
+    let outputs = module.call(x, &states);
     let roots: Vec<_> = outputs
         .iter()
         .filter_map(|(name, output)| file.float(&format!("cot/{name}")).map(|cotangent| (*output, cotangent)))
@@ -25,16 +20,18 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let gradients = tape.backward(&roots);
     let mut numbers: Numbers<T> =
         outputs.iter().map(|(name, output)| (format!("out/{name}"), Any::Float(output.value()))).collect();
-    stack.pack(outputs[0].1, &mut numbers);
+    module.pack(outputs[0].1, &mut numbers);
     input_gradients(&gradients, x, &states, &mut numbers);
-    stack.weight_gradients(&gradients, &mut numbers);
+    module.weight_gradients(&gradients, &mut numbers);
+    module.is_a_loop()?;
     Ok(Outcome::Ran(numbers))
 }
 
 /// The initial states as leaves, by name.
 pub fn states<'t, T: Element>(tape: &'t Tape<T>, file: &File<T>) -> Result<Vec<(String, Var<'t, T>)>, String> {
     let leaf = |name: &String| file.need(&format!("state/{name}")).map(|value| tape.leaf(value.clone()));
-    file.names("state/").into_iter().map(|name| leaf(&name).map(|leaf| (name, leaf))).collect()
+    // c₀ comes first by name, h₀ in a call.
+    file.names("state/").into_iter().rev().map(|name| leaf(&name).map(|leaf| (name, leaf))).collect()
 }
 
 /// The gradients of input and initial states, under their names.
@@ -50,176 +47,95 @@ pub fn input_gradients<T: Element>(
     }
 }
 
-/// LSTM whose h is a projection (Sak et al. 2014): a cell of the test's own.
-struct ProjectedLstm<T: Element> {
-    lstm: LstmCell<T>,
-    projection: Param<T>,
-}
-module!(ProjectedLstm<T> { lstm, projection });
-
-impl<T: Element> Cell<T> for ProjectedLstm<T> {
-    fn input_shape(&self) -> Shape {
-        self.lstm.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        let [units, width] = [0, 1].map(|axis| self.projection.value().shape()[axis]);
-        smallvec![Shape::from([width]), Shape::from([units])]
-    }
-
-    fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
-        let next = self.lstm.step(x, state);
-        smallvec![next[0].matmul(&self.projection), next[1]]
-    }
-}
-
-/// The order of our gates in PyTorch's: r, z, n there are z, r, h here.
-fn order(module: &str) -> &'static [usize] {
-    match module {
-        "RNN" | "RNNCell" => &[0],
-        "LSTM" | "LSTMCell" => &[0, 1, 2, 3],
-        _ => &[1, 0, 2],
-    }
-}
-
-/// (gates · H, n) → (n, gates · H), with the gates in our order.
-fn to_kernel<T: Element>(weight: &Tensor<T>, order: &[usize]) -> Tensor<T> {
-    let (rows, cols) = (weight.shape()[0], weight.shape()[1]);
-    let units = rows / order.len();
-    Tensor::from_fn([cols, rows], |i| weight.at(&[order[i[1] / units] * units + i[1] % units, i[0]]))
-}
-
-/// The gradient of a weight from that of its kernel.
-fn from_kernel<T: Element>(kernel: &Tensor<T>, order: &[usize]) -> Tensor<T> {
-    let (cols, rows) = (kernel.shape()[0], kernel.shape()[1]);
-    let units = rows / order.len();
-    Tensor::from_fn([rows, cols], |i| {
-        let gate = order.iter().position(|&gate| gate == i[0] / units).unwrap_or_default();
-        kernel.at(&[i[1], gate * units + i[0] % units])
-    })
-}
-
-/// A recurrent module: `num_layers` times one or two directions.
-pub struct Stack<T: Element> {
-    module: String,
-    rnns: Vec<Rnn<T, Box<dyn Cell<T>>>>,
-    suffixes: Vec<String>,
-    directions: usize,
+/// A recurrent module, or a cell as a module of one layer.
+pub struct Module<T: Element> {
+    stack: Stack<T>,
+    is_cell: bool,
     batch_first: bool,
-    unbatched: bool,
     /// Of a packed sequence: the rows' lengths, what padding is filled with, and how long it then is.
     lengths: Option<Vec<usize>>,
     padding: f64,
     total: Option<usize>,
+    /// The dropout masks between layers.
+    dropped: Vec<Tensor<T>>,
 }
 
-impl<T: Element> Stack<T> {
-    /// The module of a case with its weights, or why it cannot be represented.
-    pub fn new(case: &Case, file: &File<T>) -> Result<Result<Self, String>, String> {
-        let module = case.config["module"].as_str().ok_or("the case has no module")?.to_string();
-        let flag = |name: &str| case.arg(name).as_bool().unwrap_or(false);
-        let directions = 1 + usize::from(flag("bidirectional"));
-        let layers = case.arg("num_layers").as_u64().unwrap_or(1) as usize;
-        if layers > 1 && case.arg("dropout").as_f64().unwrap_or(0.0) > 0.0 {
-            return Ok(Err("dropout between layers is not supported yet".into()));
+impl<T: Element> Module<T> {
+    /// The module of a case with its weights.
+    pub fn new(case: &Case, file: &File<T>) -> Result<Self, String> {
+        let module = case.config["module"].as_str().ok_or("the case has no module")?;
+        let is_cell = module.ends_with("Cell");
+        let mut config: Map<String, Json> = case.config["args"].as_object().cloned().unwrap_or_default();
+        config.retain(|name, value| name != "device" && name != "dtype" && !value.is_null());
+        // PyTorch warns that it does nothing; here it is an error.
+        if case.arg("num_layers").as_u64().unwrap_or(1) == 1 {
+            config.remove("dropout");
         }
-        let activation = match case.arg("nonlinearity").as_str() {
-            Some("relu") => Activation::Relu,
-            _ => Activation::Tanh,
-        };
-        let (mut rnns, mut suffixes) = (Vec::new(), Vec::new());
-        for layer in 0..layers {
-            for direction in 0..directions {
-                let suffix = match (module.ends_with("Cell"), direction) {
-                    (true, _) => String::new(),
-                    (false, 0) => format!("_l{layer}"),
-                    (false, _) => format!("_l{layer}_reverse"),
-                };
-                let cell = cell(&module, activation, &suffix, file)?;
-                let options = RnnOptions {
-                    return_sequences: true,
-                    go_backwards: direction == 1,
-                    // What is packed has no steps behind a row's end.
-                    zero_output_for_mask: true,
-                    ..Default::default()
-                };
-                rnns.push(Rnn::new(cell, options));
-                suffixes.push(suffix);
+        config.insert("layer".into(), json!(format!("torch_{}", module.trim_end_matches("Cell").to_lowercase())));
+        let features = *file.need("in/x")?.shape().last().ok_or("the input has no features")?;
+        let rng = &mut Rng::new(0);
+        let mut stack = match serde_json::from_value(config.into()).map_err(|error| error.to_string())? {
+            LayerConfig::TorchRnn(config) => config.try_layer(features, rng),
+            LayerConfig::TorchLstm(config) => config.try_layer(features, rng),
+            LayerConfig::TorchGru(config) => config.try_layer(features, rng),
+            other => return Err(format!("{} is no module of PyTorch's", other.name())),
+        }
+        .map_err(|error| error.to_string())?;
+        let named = |name: String| (format!("{name}{}", if is_cell { "_l0" } else { "" }), format!("w/{name}"));
+        let weights = file.names("w/").into_iter().map(named);
+        let weights: Vec<_> =
+            weights.map(|(own, name)| Ok((own, file.need(&name)?.clone()))).collect::<Result<_, String>>()?;
+        stack.load_state_dict(weights.clone()).map_err(|error| error.to_string())?;
+        // There and back without loss.
+        for (name, value) in stack.state_dict() {
+            if weights.iter().find(|(own, _)| *own == name).is_none_or(|(_, own)| *own != value) {
+                return Err(format!("{name} did not come back as it was"));
             }
         }
-        let unbatched = case.config["unbatched"].as_bool().unwrap_or(false);
-        let size = |x: &serde_json::Value| x.as_u64().map(|n| n as usize);
-        Ok(Ok(Self {
-            module,
-            rnns,
-            suffixes,
-            directions,
-            batch_first: flag("batch_first"),
-            unbatched,
+        let places = case.arg("num_layers").as_u64().unwrap_or(1) - 1;
+        let dropped = match file.names("drop/").len() {
+            0 => Vec::new(),
+            _ => (0..places).map(|place| file.need(&format!("drop/{place}")).cloned()).collect::<Result<_, _>>()?,
+        };
+        let size = |x: &Json| x.as_u64().map(|n| n as usize);
+        Ok(Self {
+            stack,
+            is_cell,
+            batch_first: case.arg("batch_first").as_bool().unwrap_or(false),
             lengths: case.config["lengths"].as_array().map(|lengths| lengths.iter().filter_map(size).collect()),
             padding: case.config["padding_value"].as_f64().unwrap_or(0.0),
             total: size(&case.config["total_length"]),
-        }))
+            dropped,
+        })
     }
 
     /// PyTorch's outputs by name, for its input and initial states.
     pub fn call<'t>(&self, x: Var<'t, T>, states: &[(String, Var<'t, T>)]) -> Vec<(String, Var<'t, T>)> {
-        let cell = self.module.ends_with("Cell");
-        let time_major = !self.batch_first && !self.unbatched;
-        let mut x = match (self.unbatched, time_major) {
-            (true, _) => x.unsqueeze(0),
-            (_, true) => x.swap_axes(0, 1),
-            _ => x,
+        let one_layer = |state: Var<'t, T>| if self.is_cell { state.unsqueeze(0) } else { state };
+        let initial: Vec<Var<'t, T>> = states.iter().map(|(_, state)| one_layer(*state)).collect();
+        let initial = (!initial.is_empty()).then_some(&initial[..]);
+        let masked = self.lengths.as_ref().map_or_else(|| Masked::from(x), |lengths| self.stack.padded(x, lengths));
+        let StackOutput { output, h_n, c_n } = match &self.dropped[..] {
+            [] => self.stack.run(masked, initial),
+            dropped => self.stack.run_with(masked, initial, dropped),
         };
-        let mut last: Vec<State<'t, T>> = Vec::new();
-        for pair in self.rnns.chunks(self.directions) {
-            let mut outputs = Vec::new();
-            for (direction, rnn) in pair.iter().enumerate() {
-                let place = last.len();
-                let initial: Option<State<'t, T>> = ["h0", "c0"]
-                    .iter()
-                    .filter_map(|wanted| states.iter().find(|(name, _)| name == wanted))
-                    .map(|(_, state)| {
-                        let state = if cell { *state } else { state.select(0, place) };
-                        Some(if self.unbatched { state.unsqueeze(0) } else { state })
-                    })
-                    .collect::<Option<State<'t, T>>>()
-                    .filter(|states| !states.is_empty());
-                let masked = self.lengths.as_ref().map_or(x.into(), |lengths| Masked::with_lengths(x, lengths));
-                let run = rnn.run(masked, initial.as_deref());
-                outputs.push(if direction == 1 { run.output.flip(&[1]) } else { run.output });
-                last.push(run.state);
-            }
-            x = Var::concat(outputs, -1);
-        }
-        if let Some(lengths) = &self.lengths {
-            x = self.padded(x, lengths);
-        }
-        let output = match (self.unbatched, time_major) {
-            (true, _) => x.squeeze(0),
-            (_, true) => x.swap_axes(0, 1),
-            _ => x,
+        let output = self.lengths.as_ref().map_or(output, |lengths| self.padded(output, lengths));
+        let all = if self.is_cell {
+            [Some(("h_steps", output)), None, c_n.map(|c| ("c_last", c.squeeze(0)))]
+        } else {
+            [Some(("output", output)), Some(("h_n", h_n)), c_n.map(|c| ("c_n", c))]
         };
-        let stacked = |k: usize| {
-            let states = last.iter().map(|state| if self.unbatched { state[k].squeeze(0) } else { state[k] });
-            Var::stack(states, 0)
-        };
-        let carries_c = self.module.starts_with("LSTM");
-        if cell {
-            let single = |c: Var<'t, T>| if self.unbatched { c.squeeze(0) } else { c };
-            let c = carries_c.then(|| ("c_last".to_string(), single(last[0][1])));
-            return [("h_steps".to_string(), output)].into_iter().chain(c).collect();
-        }
-        let c = carries_c.then(|| ("c_n".to_string(), stacked(1)));
-        [("output".to_string(), output), ("h_n".to_string(), stacked(0))].into_iter().chain(c).collect()
+        all.into_iter().flatten().map(|(name, value)| (name.to_string(), value)).collect()
     }
 
-    /// (batch, time, …) as `pad_packed_sequence` returns it: as long as the longest row, or as is asked for.
+    /// As `pad_packed_sequence` returns it: as long as the longest row, or as is asked for.
     fn padded<'t>(&self, x: Var<'t, T>, lengths: &[usize]) -> Var<'t, T> {
+        let time = isize::from(self.batch_first);
         let longest = lengths.iter().copied().max().unwrap_or_default();
         let total = self.total.unwrap_or(longest);
-        let x = x.slice(1, 0..longest as isize).place(1, 0, 1, total);
+        let x = x.slice(time, 0..longest as isize).place(time, 0, 1, total);
         let padding = Tensor::from_fn([lengths.len(), total, 1], |i| i[1] >= lengths[i[0]]);
+        let padding = if self.batch_first { padding } else { padding.permute(&[1, 0, 2]) };
         x.masked_fill(&padding, self.padding)
     }
 
@@ -242,86 +158,17 @@ impl<T: Element> Stack<T> {
 
     /// The gradients of PyTorch's weights, under their names.
     pub fn weight_gradients(&self, gradients: &Gradients<T>, numbers: &mut Numbers<T>) {
-        let order = order(&self.module);
-        for (rnn, suffix) in self.rnns.iter().zip(&self.suffixes) {
-            for (name, param) in rnn.cell().params() {
-                let gradient = gradients.of(param).cloned().unwrap_or_else(|| param.value().zeros_like());
-                let mut put = |name: &str, gradient| {
-                    numbers.insert(format!("grad/w/{name}{suffix}"), Any::Float(gradient));
-                };
-                let bias = |row: &Tensor<T>| {
-                    let width = row.size() as isize;
-                    from_kernel(&row.reshape(&[1, width]), order).reshape(&[width])
-                };
-                match name.rsplit('.').next() {
-                    Some("kernel") => put("weight_ih", from_kernel(&gradient, order)),
-                    Some("recurrent_kernel") => put("weight_hh", from_kernel(&gradient, order)),
-                    Some("projection") => put("weight_hr", from_kernel(&gradient, &[0])),
-                    _ if gradient.rank() == 2 => {
-                        put("bias_ih", bias(&gradient.select(0, 0)));
-                        put("bias_hh", bias(&gradient.select(0, 1)));
-                    }
-                    // Two biases that are added have one gradient.
-                    _ => {
-                        put("bias_ih", bias(&gradient));
-                        put("bias_hh", bias(&gradient));
-                    }
-                }
-            }
+        for (name, gradient) in self.stack.named_gradients(gradients) {
+            let name = if self.is_cell { name.trim_end_matches("_l0") } else { &name };
+            numbers.insert(format!("grad/w/{name}"), Any::Float(gradient));
         }
     }
-}
 
-fn cell<T: Element>(
-    module: &str,
-    activation: Activation,
-    suffix: &str,
-    file: &File<T>,
-) -> Result<Box<dyn Cell<T>>, String> {
-    let order = order(module);
-    let weight = |name: &str| file.need(&format!("w/{name}{suffix}"));
-    let kernel = Param::new(to_kernel(weight("weight_ih")?, order));
-    let recurrent_kernel = Param::new(to_kernel(weight("weight_hh")?, order));
-    let row = |name: &str| -> Option<Tensor<T>> {
-        let bias = file.float(&format!("w/{name}{suffix}"))?;
-        Some(to_kernel(&bias.reshape(&[-1, 1]), order).reshape(&[-1]))
-    };
-    let biases = row("bias_ih").zip(row("bias_hh"));
-    let sum = biases.as_ref().map(|(a, b)| Param::new(Tensor::from_fn(a.shape(), |i| a.at(i) + b.at(i))));
-    let (sigmoid, variational) = (Activation::Sigmoid, Variational::default());
-    Ok(match module {
-        "RNN" | "RNNCell" => Box::new(SimpleRnnCell { kernel, recurrent_kernel, bias: sum, activation, variational }),
-        "LSTM" | "LSTMCell" => {
-            let lstm = LstmCell {
-                kernel,
-                recurrent_kernel,
-                bias: sum,
-                activation: Activation::Tanh,
-                recurrent_activation: sigmoid,
-                variational,
-            };
-            match file.float(&format!("w/weight_hr{suffix}")) {
-                Some(projection) => {
-                    Box::new(ProjectedLstm { lstm, projection: Param::new(to_kernel(projection, &[0])) })
-                }
-                None => Box::new(lstm),
-            }
-        }
-        "GRU" | "GRUCell" => {
-            let bias = biases.map(|(a, b)| {
-                let rows = [a, b];
-                Param::new(Tensor::from_fn([2, rows[0].size()], |i| rows[i[0]].at(&[i[1]])))
-            });
-            Box::new(GruCell {
-                kernel,
-                recurrent_kernel,
-                bias,
-                activation: Activation::Tanh,
-                recurrent_activation: sigmoid,
-                variational,
-                reset_after: true,
-            })
-        }
-        other => return Err(format!("there is no module {other}")),
-    })
+    /// Whether all of it ran as loops, and so did its derivatives.
+    pub fn is_a_loop(&self) -> Result<(), String> {
+        let how = self.stack.explain();
+        let parts = self.stack.layers().iter().map(Vec::len).sum();
+        let enough = how.matches("loop:").count() >= parts && how.matches("derivative:").count() >= parts;
+        if enough && !how.contains("unrolled") && !how.contains("no loop") { Ok(()) } else { Err(how) }
+    }
 }

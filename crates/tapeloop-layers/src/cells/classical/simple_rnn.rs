@@ -3,6 +3,7 @@
 use smallvec::smallvec;
 use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
+use crate::cell::one_row;
 use crate::variational::product;
 use crate::{Activation, Cell, Noise, State, StateShapes, Variational};
 
@@ -18,7 +19,7 @@ pub struct SimpleRnnCell<T: Element = f32> {
     pub kernel: Param<T>,
     /// Recurrent weights, (units, units).
     pub recurrent_kernel: Param<T>,
-    /// Bias, (units).
+    /// Bias, (units); or (2, units), of which both rows are added: PyTorch's two biases.
     pub bias: Option<Param<T>>,
     /// tanh.
     pub activation: Activation,
@@ -54,7 +55,7 @@ impl<T: Element> Cell<T> for SimpleRnnCell<T> {
         let drop = self.variational.masks(1, noise);
         let mut z = product(x, drop.input, &self.kernel) + product(h, drop.state, &self.recurrent_kernel);
         if let Some(bias) = &self.bias {
-            z = z + bias;
+            z = z + one_row(x.tape(), bias);
         }
         smallvec![self.activation.apply(z)]
     }

@@ -3,6 +3,7 @@
 use smallvec::smallvec;
 use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
+use crate::cell::one_row;
 use crate::variational::product;
 use crate::{Activation, Cell, Noise, State, StateShapes, Variational};
 
@@ -24,7 +25,7 @@ pub struct LstmCell<T: Element = f32> {
     pub kernel: Param<T>,
     /// Recurrent weights, (units, 4·units).
     pub recurrent_kernel: Param<T>,
-    /// Bias, (4·units).
+    /// Bias, (4·units); or (2, 4·units), of which both rows are added: PyTorch's two biases.
     pub bias: Option<Param<T>>,
     /// Of the candidate and the output: tanh.
     pub activation: Activation,
@@ -55,7 +56,7 @@ impl<T: Element> Cell<T> for LstmCell<T> {
         let drop = self.variational.masks(4, noise);
         let mut z = product(x, drop.input, &self.kernel) + product(h, drop.state, &self.recurrent_kernel);
         if let Some(bias) = &self.bias {
-            z = z + bias;
+            z = z + one_row(x.tape(), bias);
         }
         let [i, f, g, o] = z.gates();
         let c = σ.apply(f) * c + σ.apply(i) * τ.apply(g);
