@@ -28,13 +28,16 @@ pub use constraint::Constraint;
 pub use convolution::{DataFormat, Padding, PerAxis, Sliding};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
-pub use layer::{Axes, Layer, Masked, Pass};
+pub use layer::{Axes, Layer, Masked, Outputs, Pass};
 pub use layers::{
-    ActivationLayer, Bidirectional, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d,
-    ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
-    LayerNormLayer, Lstm, Masking, RepeatVector, SimpleRnn,
+    ActivationLayer, Add, Average, Bidirectional, Concatenate, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm,
+    ConvLstm1d, ConvLstm2d, ConvLstm3d, Dense, DenseLayer, Dot, DotAxes, Dropout, DropoutLayer, Embedding,
+    EmbeddingLayer, Gru, LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, Maximum, Minimum, Multiply,
+    RepeatVector, SimpleRnn, Subtract, TimeDistributed, TimeDistributedLayer,
 };
-pub use model::{InputShape, Model, Sequential, Summary};
+pub use model::{
+    ByName, Graph, GraphModel, GraphRun, InputShape, Model, Node, Nodes, Placing, Sequential, Summary,
+};
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};
 pub use rules::Rules;

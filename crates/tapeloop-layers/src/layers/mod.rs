@@ -12,9 +12,11 @@ mod gru;
 mod layer_norm;
 mod lstm;
 mod masking;
+mod merge;
 mod recurrent;
 mod repeat_vector;
 mod simple_rnn;
+mod time_distributed;
 
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, StreamBuilder};
@@ -33,8 +35,10 @@ pub use gru::Gru;
 pub use layer_norm::{LayerNorm, LayerNormLayer};
 pub use lstm::Lstm;
 pub use masking::Masking;
+pub use merge::{Add, Average, Concatenate, Dot, DotAxes, Maximum, Minimum, Multiply, Subtract};
 pub use repeat_vector::RepeatVector;
 pub use simple_rnn::SimpleRnn;
+pub use time_distributed::{TimeDistributed, TimeDistributedLayer};
 
 /// A layer's configuration: data, from which the layer is built.
 pub trait Config {
@@ -139,7 +143,10 @@ macro_rules! layers {
 
 layers! {
     Activation(ActivationLayer) "activation";
+    Add(Add) "add";
+    Average(Average) "average";
     Bidirectional(Bidirectional) "bidirectional";
+    Concatenate(Concatenate) "concatenate";
     ConvGru1d(ConvGru1d) "conv_gru1d";
     ConvGru2d(ConvGru2d) "conv_gru2d";
     ConvGru3d(ConvGru3d) "conv_gru3d";
@@ -147,6 +154,7 @@ layers! {
     ConvLstm2d(ConvLstm2d) "conv_lstm2d";
     ConvLstm3d(ConvLstm3d) "conv_lstm3d";
     Dense(Dense) "dense";
+    Dot(Dot) "dot";
     Dropout(Dropout) "dropout";
     Embedding(Embedding) "embedding";
     Gru(Gru) "gru";
@@ -154,8 +162,13 @@ layers! {
     LayerNorm(LayerNorm) "layer_norm";
     Lstm(Lstm) "lstm";
     Masking(Masking) "masking";
+    Maximum(Maximum) "maximum";
+    Minimum(Minimum) "minimum";
+    Multiply(Multiply) "multiply";
     RepeatVector(RepeatVector) "repeat_vector";
     SimpleRnn(SimpleRnn) "simple_rnn";
+    Subtract(Subtract) "subtract";
+    TimeDistributed(TimeDistributed) "time_distributed";
 }
 
 /// The rule for a size that must be at least 1.
