@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Module, Param, Path, Tape, Var};
 
-use crate::layer::{Axes, Layer, Masked, Outputs, Pass, with_states, states_fit};
+use crate::layer::{Axes, Layer, Masked, Outputs, Pass, states_fit, with_states};
 use crate::rules::add;
 use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, RnnOutput, Rules, State, StateShapes};
 

@@ -3,8 +3,8 @@
 use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{Element, Mask, Module, Rng, StreamBuilder, Tape, Tensor, Var};
 
-use crate::{Error, State, StateShapes};
 use crate::rules::add;
+use crate::{Error, State, StateShapes};
 
 /// What one pass through a model is for.
 #[derive(Clone, Debug)]

@@ -30,13 +30,15 @@ pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
 pub use layer::{Axes, Layer, Masked, Outputs, Pass};
 pub use layers::{
-    ActivationLayer, Add, Average, Bidirectional, Concatenate, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm,
-    ConvLstm1d, ConvLstm2d, ConvLstm3d, Dense, DenseLayer, Dot, DotAxes, Dropout, DropoutLayer, Embedding,
-    EmbeddingLayer, Gru, LayerConfig, LayerNorm, LayerNormLayer, Lstm, Masking, Maximum, Minimum, Multiply,
-    RepeatVector, SimpleRnn, Subtract, TimeDistributed, TimeDistributedLayer,
+    ActivationLayer, Add, AlphaDropout, Average, AveragePooling1d, Bidirectional, Concatenate, Conv1d, Conv1dLayer,
+    ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d, ConvLstm3d, Cropping1d, Dense,
+    DenseLayer, Dot, DotAxes, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Ends, Flatten, GaussianDropout,
+    GaussianNoise, GlobalAveragePooling1d, GlobalMaxPooling1d, Gru, LayerConfig, LayerNorm, LayerNormLayer, Lstm,
+    Masking, MaxPooling1d, Maximum, Minimum, Multiply, Permute, RepeatVector, Reshape, SimpleRnn, SpatialDropout1d,
+    Subtract, TimeDistributed, TimeDistributedLayer, TimePadding, UpSampling1d, ZeroPadding1d,
 };
 pub use model::{
-    ByName, Graph, GraphModel, GraphRun, InputShape, Model, Node, Nodes, Placing, Sequential, Summary,
+    ByName, Functional, FunctionalModel, FunctionalRun, InputShape, Model, Node, Nodes, Placing, Sequential, Summary,
 };
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};

@@ -9,7 +9,7 @@ use tapeloop_autograd::{
 };
 
 use crate::cell::step_with;
-use crate::layer::{Axes, Layer, Masked, Outputs, Pass, with_states, states_fit};
+use crate::layer::{Axes, Layer, Masked, Outputs, Pass, states_fit, with_states};
 use crate::rules::add;
 use crate::{Cell, Error, Noise, Rules, State};
 

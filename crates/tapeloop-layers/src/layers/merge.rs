@@ -136,8 +136,8 @@ elementwise! {
     ///
     /// ```
     /// use tapeloop_autograd::Tensor;
-    /// use tapeloop_layers::{Add, Dense, Graph};
-    /// let mut graph = Graph::new();
+    /// use tapeloop_layers::{Add, Dense, Functional};
+    /// let mut graph = Functional::new();
     /// let x = graph.input("x", [4]);
     /// let h = graph.add(Dense::new(4), x);
     /// let y = graph.add(Add::new(), [x, h]);
@@ -366,7 +366,9 @@ fn number(layer: &str, got: usize, least: usize, most: Option<usize>) -> Result<
 fn behind(layer: &str, setting: &str, axis: isize, rank: usize) -> Result<usize, Error> {
     let from_start = if axis < 0 { axis.checked_add_unsigned(rank + 1) } else { Some(axis) };
     match from_start.and_then(|axis| usize::try_from(axis).ok()) {
-        Some(0) => Err(Error::config(layer, format!("{setting}: axis {axis} is the batch, whose rows stay by themselves"))),
+        Some(0) => {
+            Err(Error::config(layer, format!("{setting}: axis {axis} is the batch, whose rows stay by themselves")))
+        }
         Some(place) if place <= rank => Ok(place - 1),
         _ => Err(Error::config(layer, format!("{setting}: there is no axis {axis} of {}", rank + 1))),
     }
@@ -389,7 +391,12 @@ fn broadcast(layer: &str, inputs: &[Axes]) -> Result<Axes, Error> {
                 (None, other) => other,
                 (one, None) => one,
                 (Some(n), Some(m)) if n == m => Some(n),
-                _ => return Err(Error::config(layer, format!("inputs of shapes {} do not go together", listed(inputs)))),
+                _ => {
+                    return Err(Error::config(
+                        layer,
+                        format!("inputs of shapes {} do not go together", listed(inputs)),
+                    ));
+                }
             };
         }
     }

@@ -1,13 +1,13 @@
 //! Models built from a description that is data: layers one after the other, and graphs of layers.
 
 mod built;
-mod graph;
-mod graph_model;
+mod functional;
+mod functional_model;
 mod sequential;
 mod summary;
 
-pub use graph::{Graph, Node, Nodes, Placing};
-pub use graph_model::{ByName, GraphModel, GraphRun};
+pub use functional::{Functional, Node, Nodes, Placing};
+pub use functional_model::{ByName, FunctionalModel, FunctionalRun};
 pub use sequential::{InputShape, Sequential};
 pub use summary::Summary;
 

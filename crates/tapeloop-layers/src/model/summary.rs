@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The table that [`Model::summary`](crate::Model::summary) shows, and that of a [graph](crate::GraphModel::summary), with
+/// The table that [`Model::summary`](crate::Model::summary) shows, and that of a [graph](crate::FunctionalModel::summary), with
 /// what each layer takes. Where a layer makes a mask, one more column says at which layers it begins, goes on and ends.
 ///
 /// ```

@@ -9,7 +9,7 @@ use tapeloop_autograd::{Element, Rng};
 
 use super::InputShape;
 use super::built::{Built, can_be_held};
-use super::graph_model::{Call, GraphModel};
+use super::functional_model::{Call, FunctionalModel};
 use crate::layer::{Axes, with_batch};
 use crate::{Error, LayerConfig};
 
@@ -18,9 +18,9 @@ use crate::{Error, LayerConfig};
 ///
 /// ```
 /// use tapeloop_autograd::Tensor;
-/// use tapeloop_layers::{Concatenate, Dense, Graph, Lstm};
+/// use tapeloop_layers::{Concatenate, Dense, Functional, Lstm};
 ///
-/// let mut graph = Graph::new();
+/// let mut graph = Functional::new();
 /// let series = graph.input("series", [None, Some(1)]);
 /// let place = graph.input("place", [3]);
 /// let past = graph.add(Lstm::new(16), series);
@@ -33,15 +33,15 @@ use crate::{Error, LayerConfig};
 ///
 /// let json = serde_json::to_string(&graph).unwrap();
 /// assert!(json.contains(r#""inputs":["lstm","place"]"#), "{json}");
-/// assert_eq!(serde_json::from_str::<Graph>(&json).unwrap(), graph);
+/// assert_eq!(serde_json::from_str::<Functional>(&json).unwrap(), graph);
 /// # Ok::<(), tapeloop_layers::Error>(())
 /// ```
 ///
 /// A recurrent layer starts from states of other nodes, and with `return_state` its own are further outputs of its node:
 ///
 /// ```
-/// use tapeloop_layers::{Dense, Graph, Lstm};
-/// let mut graph = Graph::new();
+/// use tapeloop_layers::{Dense, Functional, Lstm};
+/// let mut graph = Functional::new();
 /// let question = graph.input("question", [None, Some(8)]);
 /// let answer = graph.input("answer", [None, Some(4)]);
 /// let encoder = graph.named("encoder").add(Lstm::new(16).return_state(true), question);
@@ -58,7 +58,7 @@ use crate::{Error, LayerConfig};
 /// cycles. `encoder:1` is output 1 of `encoder`, counted from 0; `encoder` alone is output 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Graph {
+pub struct Functional {
     inputs: Vec<Input>,
     nodes: Vec<Applied>,
     outputs: Vec<Output>,
@@ -94,7 +94,7 @@ struct Output {
     from: String,
 }
 
-/// A value in a [`Graph`]: an input, or an output of a node. It belongs to the graph that gave it.
+/// A value in a [`Functional`]: an input, or an output of a node. It belongs to the graph that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
     place: Place,
@@ -137,45 +137,45 @@ impl<const N: usize> From<[Node; N]> for Nodes {
     }
 }
 
-/// Where the next node goes, under a name of one's own: [`Graph::named`].
+/// Where the next node goes, under a name of one's own: [`Functional::named`].
 #[derive(Debug)]
 pub struct Placing<'g> {
-    graph: &'g mut Graph,
+    graph: &'g mut Functional,
     name: String,
 }
 
 impl Placing<'_> {
-    /// As [`Graph::add`].
+    /// As [`Functional::add`].
     ///
     /// # Panics
-    /// As `Graph::add`.
+    /// As `Functional::add`.
     #[track_caller]
     pub fn add(self, layer: impl Into<LayerConfig>, inputs: impl Into<Nodes>) -> Node {
         self.graph.place(self.name, Some(layer.into()), None, inputs.into(), &[])
     }
 
-    /// As [`Graph::add_with_states`].
+    /// As [`Functional::add_with_states`].
     ///
     /// # Panics
-    /// As `Graph::add_with_states`.
+    /// As `Functional::add_with_states`.
     #[track_caller]
     pub fn add_with_states(self, layer: impl Into<LayerConfig>, input: Node, states: &[Node]) -> Node {
         self.graph.place(self.name, Some(layer.into()), None, input.into(), states)
     }
 
-    /// As [`Graph::share`].
+    /// As [`Functional::share`].
     ///
     /// # Panics
-    /// As `Graph::share`.
+    /// As `Functional::share`.
     #[track_caller]
     pub fn share(self, node: Node, inputs: impl Into<Nodes>) -> Node {
         self.share_with_states(node, inputs, &[])
     }
 
-    /// As [`Graph::share_with_states`].
+    /// As [`Functional::share_with_states`].
     ///
     /// # Panics
-    /// As `Graph::share_with_states`.
+    /// As `Functional::share_with_states`.
     #[track_caller]
     pub fn share_with_states(self, node: Node, inputs: impl Into<Nodes>, states: &[Node]) -> Node {
         let shared = self.graph.shared(node);
@@ -183,7 +183,7 @@ impl Placing<'_> {
     }
 }
 
-impl Graph {
+impl Functional {
     /// A graph without anything.
     pub fn new() -> Self {
         Self::default()
@@ -321,7 +321,7 @@ impl Graph {
     /// If there are no inputs or no outputs; a name is there twice, or is no name; a reference is to nothing, or to what
     /// comes later; something leads to no output; a layer cannot be built as it is configured, or cannot take what it is
     /// applied to. The message names the node.
-    pub fn build<T: Element>(&self, seed: u64) -> Result<GraphModel<T>, Error> {
+    pub fn build<T: Element>(&self, seed: u64) -> Result<FunctionalModel<T>, Error> {
         if self.inputs.is_empty() || self.outputs.is_empty() {
             return Err(Error::other("a graph needs at least one input and one output"));
         }
@@ -355,7 +355,8 @@ impl Graph {
                 (None, Some(shared)) => match own.get(shared.as_str()) {
                     Some(&layer) => layer,
                     None => {
-                        let problem = format!("shares the layer of `{shared}`, but no node before it has one of its own");
+                        let problem =
+                            format!("shares the layer of `{shared}`, but no node before it has one of its own");
                         return Err(Error::config(name, problem));
                     }
                 },
@@ -386,7 +387,7 @@ impl Graph {
             return Err(Error::other(format!("{what} `{name}` leads to no output")));
         }
         let Values { axes, masked, .. } = values;
-        Ok(GraphModel::new(self.clone(), layers, calls, outputs, axes, masked))
+        Ok(FunctionalModel::new(self.clone(), layers, calls, outputs, axes, masked))
     }
 
     /// The rule for the name of an input or node, which are `place` in their order.
@@ -462,7 +463,7 @@ impl Graph {
 }
 
 /// One line for each input, node and output, in order.
-impl fmt::Display for Graph {
+impl fmt::Display for Functional {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Input { name, shape } in &self.inputs {
             writeln!(f, "{name}: {}", with_batch(&shape.0))?;

@@ -7,7 +7,7 @@ use tapeloop_autograd::{Element, Module, Param, Path, Tape, Tensor, Var};
 
 use super::built::Built;
 use super::summary::{Mark, Row};
-use super::{Graph, Summary, mask_suits, suits};
+use super::{Functional, Summary, mask_suits, suits};
 use crate::Error;
 use crate::layer::{Axes, Masked, Pass, with_batch};
 use crate::rules::add;
@@ -21,12 +21,12 @@ pub(super) struct Call {
     pub(super) outputs: usize,
 }
 
-/// A built [`Graph`]: layers with their weights.
+/// A built [`Functional`]: layers with their weights.
 ///
 /// Its parameters are named `node.field`, as `encoder.cell.kernel`. A layer that several nodes share has one set of them,
 /// under the name of the node that has it as its own.
-pub struct GraphModel<T: Element = f32> {
-    config: Graph,
+pub struct FunctionalModel<T: Element = f32> {
+    config: Functional,
     input_names: Vec<String>,
     output_names: Vec<String>,
     layers: Built<T>,
@@ -95,7 +95,7 @@ impl<V> Index<usize> for ByName<'_, V> {
 
 /// What a pass through a graph gives.
 #[derive(Clone, Debug)]
-pub struct GraphRun<'m, 't, T: Element> {
+pub struct FunctionalRun<'m, 't, T: Element> {
     /// The outputs with their masks; their own penalties are in that of the pass.
     pub outputs: ByName<'m, Masked<'t, T>>,
     /// What activity regularizers of all layers add to the loss, and what inputs brought along: each once, however many
@@ -103,9 +103,9 @@ pub struct GraphRun<'m, 't, T: Element> {
     pub penalty: Option<Var<'t, T>>,
 }
 
-impl<T: Element> GraphModel<T> {
+impl<T: Element> FunctionalModel<T> {
     pub(super) fn new(
-        config: Graph,
+        config: Functional,
         layers: Built<T>,
         calls: Vec<Call>,
         outputs: Vec<usize>,
@@ -118,7 +118,7 @@ impl<T: Element> GraphModel<T> {
     }
 
     /// The description it was built from.
-    pub fn config(&self) -> &Graph {
+    pub fn config(&self) -> &Functional {
         &self.config
     }
 
@@ -146,8 +146,8 @@ impl<T: Element> GraphModel<T> {
     ///
     /// ```
     /// use tapeloop_autograd::Tensor;
-    /// use tapeloop_layers::{Graph, Subtract};
-    /// let mut graph = Graph::new();
+    /// use tapeloop_layers::{Functional, Subtract};
+    /// let mut graph = Functional::new();
     /// let [now, before] = ["now", "before"].map(|name| graph.input(name, [2]));
     /// let change = graph.add(Subtract::new(), [now, before]);
     /// graph.output("change", change);
@@ -184,7 +184,7 @@ impl<T: Element> GraphModel<T> {
     /// # Panics
     /// If the inputs do not suit the graph; [`predict`](Self::predict) returns an error instead.
     #[track_caller]
-    pub fn forward<'t>(&self, inputs: &[Masked<'t, T>], pass: &mut Pass) -> GraphRun<'_, 't, T> {
+    pub fn forward<'t>(&self, inputs: &[Masked<'t, T>], pass: &mut Pass) -> FunctionalRun<'_, 't, T> {
         match self.run(inputs, pass) {
             Ok(run) => run,
             Err(error) => panic!("{error}"),
@@ -192,7 +192,7 @@ impl<T: Element> GraphModel<T> {
     }
 
     #[track_caller]
-    fn run<'t>(&self, inputs: &[Masked<'t, T>], pass: &mut Pass) -> Result<GraphRun<'_, 't, T>, Error> {
+    fn run<'t>(&self, inputs: &[Masked<'t, T>], pass: &mut Pass) -> Result<FunctionalRun<'_, 't, T>, Error> {
         let given = inputs.len();
         if given != self.input_names.len() {
             let expected = format!("{} inputs ({})", self.input_names.len(), self.input_names.join(", "));
@@ -225,7 +225,7 @@ impl<T: Element> GraphModel<T> {
             }
         }
         let outputs = self.outputs.iter().map(|&slot| values[slot]).collect();
-        Ok(GraphRun { outputs: self.outputs_of(outputs), penalty })
+        Ok(FunctionalRun { outputs: self.outputs_of(outputs), penalty })
     }
 
     /// The outputs for these inputs, each (batch, …), in their order, without gradients.
@@ -285,7 +285,7 @@ impl<T: Element> GraphModel<T> {
     }
 
     /// The penalty of all weights that have a regularizer, as they are on the tape; weights that are shared have it once.
-    /// What activity regularizers add is in the [`GraphRun`].
+    /// What activity regularizers add is in the [`FunctionalRun`].
     #[track_caller]
     pub fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
         self.layers.penalty(tape)
@@ -322,13 +322,19 @@ impl<T: Element> GraphModel<T> {
             let before = call.inputs.iter().any(|&place| self.masked[place]);
             let mask = Mark::of(before, self.masked[behind].contains(&true));
             let counts = if own { named.counts() } else { [0, 0] };
-            rows.push(Row { name: format!("{name} ({what})"), shape: shapes.join(", "), counts, from: Some(from), mask });
+            rows.push(Row {
+                name: format!("{name} ({what})"),
+                shape: shapes.join(", "),
+                counts,
+                from: Some(from),
+                mask,
+            });
         }
         Summary::new(&rows, size_of::<T>(), Some(self.config.outputs_line()))
     }
 }
 
-impl<T: Element> Module<T> for GraphModel<T> {
+impl<T: Element> Module<T> for FunctionalModel<T> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
         self.layers.visit(path, visitor);
     }
