@@ -6,8 +6,8 @@ use tapeloop_autograd::losses::{Reduction, huber, l1, masked, mse};
 use tapeloop_autograd::{Module, Path, Rng, Tape, Tensor};
 use tapeloop_layers::layers::Config;
 use tapeloop_layers::{
-    AlphaDropout, Axes, Constraint, Conv1d, GaussianDropout, GaussianNoise, Layer, LayerConfig, Masked, Masking, Pass,
-    Regularizer, Sequential, SpatialDropout1d, TimeDistributed,
+    AlphaDropout, Axes, Constraint, Conv1d, Dense, GaussianDropout, GaussianNoise, Layer, LayerConfig, Masked, Masking,
+    Pass, Regularizer, Sequential, SpatialDropout1d, TimeDistributed,
 };
 
 fn tensor(json: &Json) -> Tensor<f64> {
@@ -188,6 +188,26 @@ fn a_convolution_keeps_to_its_rules() {
     assert!((model.penalty(&tape).unwrap().item() - squares).abs() < 1e-12);
     model.constrain();
     assert!(model.params()[0].1.value().to_vec().iter().map(|w| w * w).sum::<f64>() < squares);
+}
+
+/// What a layer at every step adds to the loss is what it adds at all of them: here that of the layer on all axes.
+#[test]
+fn a_layer_at_every_step_has_its_penalties() {
+    let dense = || Dense::new(3).activity_regularizer(Regularizer::l1(0.5)).kernel_regularizer(Regularizer::l2(0.25));
+    let tape = Tape::new();
+    let x = tape.constant(Tensor::<f64>::normal([2, 4, 3], 0.0, 1.0, &mut Rng::new(1)));
+    let of = |config: Sequential| {
+        let model = config.build::<f64>(5).unwrap();
+        let activity = model.forward_masked(x.into(), &mut Pass::inference()).penalty.unwrap().item();
+        [activity, model.penalty(&tape).unwrap().item()]
+    };
+    let [within, alone] =
+        [of(Sequential::new([4, 3]).add(TimeDistributed::new(dense()))), of(Sequential::new([4, 3]).add(dense()))];
+    assert!(within.iter().zip(alone).all(|(a, b)| (a - b).abs() < 1e-12), "{within:?}, not {alone:?}");
+    let both = TimeDistributed::new(Dense::new(3)).activity_regularizer(Regularizer::l1(0.5));
+    let wrapped = Sequential::new([4, 3]).add(both).build::<f64>(5).unwrap();
+    let penalty = wrapped.forward_masked(x.into(), &mut Pass::inference()).penalty.unwrap().item();
+    assert!((penalty - alone[0]).abs() < 1e-12);
 }
 
 /// A stateful layer goes on from step to step; others take all steps at once.

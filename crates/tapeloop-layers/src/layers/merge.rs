@@ -11,7 +11,7 @@ use crate::layer::{Axes, Layer, Masked, Outputs, Pass, with_batch};
 /// Element by element, with Keras' broadcasting: of values with fewer axes than others, those that are missing lie
 /// behind the batch.
 macro_rules! elementwise {
-    ($($(#[$doc:meta])* $config:ident $name:literal [$least:literal, $most:expr] $pair:expr, $end:expr;)*) => {$(
+    ($($(#[$doc:meta])* $config:ident $name:literal [$least:literal, $most:expr] $merged:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -36,13 +36,12 @@ macro_rules! elementwise {
             #[track_caller]
             fn value<'t>(&self, inputs: &[Masked<'t, T>]) -> Var<'t, T> {
                 let rank = inputs.iter().map(|x| x.value.rank()).max().unwrap_or_default();
-                let pair: fn(Var<'t, T>, Var<'t, T>) -> Var<'t, T> = $pair;
-                let end: fn(Var<'t, T>, usize) -> Var<'t, T> = $end;
-                let mut result = behind_the_batch(inputs[0].value, rank);
-                for x in &inputs[1..] {
-                    result = pair(result, behind_the_batch(x.value, rank));
+                let mut parts: SmallVec<[Part<'t, T>; 4]> = SmallVec::new();
+                for x in inputs {
+                    parts.push(Part::of(x, rank));
                 }
-                end(result, inputs.len())
+                let merged: fn(&[Part<'t, T>]) -> Var<'t, T> = $merged;
+                merged(&parts)
             }
 
             /// A step counts if it does in one of the inputs; there is no mask if one of them has none. As in Keras.
@@ -117,6 +116,73 @@ macro_rules! merging {
     };
 }
 
+/// A value to merge with others, with as many axes as they have, and its mask in the same form.
+#[derive(Clone, Copy)]
+struct Part<'t, T: Element> {
+    value: Var<'t, T>,
+    counts: Option<Var<'t, T>>,
+}
+
+impl<'t, T: Element> Part<'t, T> {
+    #[track_caller]
+    fn of(x: &Masked<'t, T>, rank: usize) -> Self {
+        // With fewer axes than others, a mask is of another axis than theirs.
+        let mut counts = x.mask.filter(|_| x.value.rank() == rank);
+        while let Some(mask) = counts.filter(|mask| mask.rank() < rank) {
+            counts = Some(mask.unsqueeze(-1));
+        }
+        Self { value: behind_the_batch(x.value, rank), counts }
+    }
+}
+
+#[track_caller]
+fn folded<'t, T: Element>(parts: &[Part<'t, T>], pair: fn(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Var<'t, T> {
+    let mut result = parts[0].value;
+    for part in &parts[1..] {
+        result = pair(result, part.value);
+    }
+    result
+}
+
+#[track_caller]
+fn product<'t, T: Element>(parts: &[Part<'t, T>]) -> Var<'t, T> {
+    let (mut result, mut any): (Option<Var<'t, T>>, Option<Var<'t, T>>) = (None, None);
+    for Part { value, counts } in parts {
+        let factor = if let Some(counts) = counts { counts.if_else(*value, 1.0) } else { *value };
+        result = Some(if let Some(result) = result { result * factor } else { factor });
+        any = match (any, counts) {
+            (Some(any), Some(counts)) => Some(any.maximum(*counts)),
+            (any, counts) => any.or(*counts),
+        };
+    }
+    let result = result.unwrap_or(parts[0].value);
+    match any.filter(|_| parts.iter().all(|part| part.counts.is_some())) {
+        Some(any) => any.if_else(result, 0.0),
+        None => result,
+    }
+}
+
+#[track_caller]
+fn extreme<'t, T: Element>(parts: &[Part<'t, T>], pair: fn(Var<'t, T>, Var<'t, T>) -> Var<'t, T>) -> Var<'t, T> {
+    let Part { value: mut result, mut counts } = parts[0];
+    for part in &parts[1..] {
+        let mut value = part.value;
+        // Where one does not count it is the other, whose largest with itself it is.
+        if let Some(own) = part.counts {
+            value = own.if_else(value, result);
+        }
+        if let Some(so_far) = counts {
+            result = so_far.if_else(result, value);
+        }
+        counts = match (counts, part.counts) {
+            (Some(so_far), Some(own)) => Some(so_far.maximum(own)),
+            _ => None,
+        };
+        result = pair(result, value);
+    }
+    result
+}
+
 /// What one of these layers does.
 trait Merges<T: Element> {
     /// The shape of the result, without the batch.
@@ -145,17 +211,18 @@ elementwise! {
     /// assert_eq!(graph.build::<f32>(0)?.predict(&[&Tensor::ones([2, 4])])?[0].shape(), [2, 4]);
     /// # Ok::<(), tapeloop_layers::Error>(())
     /// ```
-    Add "add" [1, None] |a, b| a + b, |y, _| y;
+    Add "add" [1, None] |parts| folded(parts, |a, b| a + b);
     /// y = x₁ − x₂: Keras' `Subtract()`, of exactly two.
-    Subtract "subtract" [2, Some(2)] |a, b| a - b, |y, _| y;
-    /// y = x₁ · x₂ · …, element by element: Keras' `Multiply()`.
-    Multiply "multiply" [1, None] |a, b| a * b, |y, _| y;
+    Subtract "subtract" [2, Some(2)] |parts| folded(parts, |a, b| a - b);
+    /// y = x₁ · x₂ · …, element by element: Keras' `Multiply()`. A step of an input that does not count is a factor of 1; one
+    /// that counts in none is 0.
+    Multiply "multiply" [1, None] product;
     /// y = (x₁ + … + xₙ) / n: Keras' `Average()`.
-    Average "average" [1, None] |a, b| a + b, |y, n| y / n as f64;
-    /// The largest, element by element: Keras' `Maximum()`.
-    Maximum "maximum" [1, None] |a, b| a.maximum(b), |y, _| y;
-    /// The smallest, element by element: Keras' `Minimum()`.
-    Minimum "minimum" [1, None] |a, b| a.minimum(b), |y, _| y;
+    Average "average" [1, None] |parts| folded(parts, |a, b| a + b) / parts.len() as f64;
+    /// The largest, element by element: Keras' `Maximum()`. A step of an input that does not count is left out.
+    Maximum "maximum" [1, None] |parts| extreme(parts, |a, b| a.maximum(b));
+    /// The smallest, element by element: Keras' `Minimum()`. A step of an input that does not count is left out.
+    Minimum "minimum" [1, None] |parts| extreme(parts, |a, b| a.minimum(b));
 }
 
 /// Values side by side along an axis: Keras' `Concatenate(axis)`. The axis counts with the batch, which is axis 0; −1 is
