@@ -1,7 +1,7 @@
 //! Layers that act in training alone: `GaussianNoise`, `GaussianDropout`, `AlphaDropout`, `SpatialDropout1d`.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, StreamBuilder, Tensor, Var, module};
+use tapeloop_autograd::{Element, Rng, StreamBuilder, Var, module};
 
 use super::{Config, streamed};
 use crate::Error;
@@ -79,6 +79,12 @@ fn rate_below_one(layer: &str, rate: f64) -> Result<(), Error> {
     Err(Error::config(layer, format!("a rate of {rate} is not in 0..1")))
 }
 
+/// Normal numbers of mean 0, as many as `x` has.
+#[track_caller]
+fn normal<'t, T: Element>(x: Var<'t, T>, std: f64, rng: &mut Rng) -> Var<'t, T> {
+    x.tape().drawn(&x.shape(), || T::from_f64(std * rng.normal()))
+}
+
 noise! {
     /// x + n, where n is normal with this standard deviation, in training: Keras' `GaussianNoise(stddev)`. It is its own
     /// configuration.
@@ -108,7 +114,7 @@ impl GaussianNoise {
 
     #[track_caller]
     fn disturbed<'t, T: Element>(&self, x: Var<'t, T>, rng: &mut Rng) -> Var<'t, T> {
-        x + &Tensor::normal(x.shape(), 0.0, self.stddev, rng)
+        x + normal(x, self.stddev, rng)
     }
 }
 
@@ -128,7 +134,7 @@ impl GaussianDropout {
 
     #[track_caller]
     fn disturbed<'t, T: Element>(&self, x: Var<'t, T>, rng: &mut Rng) -> Var<'t, T> {
-        x * &Tensor::normal(x.shape(), 1.0, (self.rate / (1.0 - self.rate)).sqrt(), rng)
+        x * (normal(x, (self.rate / (1.0 - self.rate)).sqrt(), rng) + 1.0)
     }
 }
 
@@ -153,8 +159,8 @@ impl AlphaDropout {
         let least = -1.673_263_242_354_377_2 * 1.050_700_987_355_480_5;
         let a = ((1.0 - rate) * (1.0 + rate * least * least)).powf(-0.5);
         let b = -a * least * rate;
-        let kept = Tensor::<T>::from_fn(x.shape(), |_| if rng.uniform() < rate { T::ZERO } else { T::ONE });
-        x.tape().constant(kept).if_else(x, least) * a + b
+        let kept = x.tape().drawn(&x.shape(), || if rng.uniform() < rate { T::ZERO } else { T::ONE });
+        kept.if_else(x, least) * a + b
     }
 }
 

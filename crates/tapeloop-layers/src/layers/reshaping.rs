@@ -140,6 +140,9 @@ impl Reshape {
         let Some(target) = size(&known) else {
             return wrong(format!("target_shape: {} has too many elements", with_batch(&known)));
         };
+        if target == 0 && rest.is_some() {
+            return wrong("target_shape: beside a length of 0, -1 could be any".into());
+        }
         let open = input.iter().any(Option::is_none);
         match (size(input), rest) {
             (Some(given), Some(place)) if target > 0 && given.is_multiple_of(target) => {
