@@ -88,12 +88,12 @@ impl<T: Element> TimeDistributedLayer<T> {
         let y = self.inner.forward_masked(x.reshape_to(rows).into(), pass);
         let own = y.value.shape();
         let steps: Shape = [batch, time].into_iter().chain(own[1..].iter().copied()).collect();
-        let penalty = match y.penalty {
+        let mut all = Masked::from(y.value.reshape_to(steps));
+        if let Some(penalty) = y.penalty {
             // It was divided by the rows.
-            Some(penalty) => Some(penalty * time as f64),
-            None => None,
-        };
-        Masked { penalty, ..y.value.reshape_to(steps).into() }
+            all.penalty = Some(penalty * time as f64);
+        }
+        all
     }
 
     /// One step after the other.
