@@ -355,6 +355,7 @@ fn try_out_where(name: &str, layer: impl Into<LayerConfig>, not_any: bool) {
         let run = || {
             let Ok(model) = config.build::<f64>(3) else { return };
             for batch in [2, 1, 0] {
+                model.reset_state();
                 let dims: Vec<usize> = [batch].into_iter().chain(shape.iter().map(|n| n.unwrap_or(6))).collect();
                 let y = match model.predict(&Tensor::ones(&dims[..])) {
                     Err(error) if not_any && shape.contains(&None) => {
