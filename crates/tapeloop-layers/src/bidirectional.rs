@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use tapeloop_autograd::{Element, Module, Param, Path, Tape, Var};
 
-use crate::layer::{Axes, Layer, Masked, Pass};
+use crate::layer::{Axes, Layer, Masked, Outputs, Pass, states_fit, with_states};
 use crate::rules::add;
-use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, Rules, State};
+use crate::{Cell, Error, Noise, Regularizer, Rnn, RnnOptions, Rules, State, StateShapes};
 
 /// How the outputs of both directions become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,6 +226,12 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> BidirectionalLayer<T, F, B> {
             Error::config("bidirectional", "without a merge_mode it has two outputs, and a model's layer has one")
         })
     }
+
+    /// The shapes of the states of both layers.
+    fn state_shapes(&self) -> StateShapes {
+        let back = self.backward_layer.cell().state_shapes();
+        self.forward_layer.cell().state_shapes().into_iter().chain(back).collect()
+    }
 }
 
 impl<T: Element, F: Module<T>, B: Module<T>> Module<T> for BidirectionalLayer<T, F, B> {
@@ -257,6 +263,21 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
         Masked { value: outputs[0], mask, ..x }.and(penalty)
     }
 
+    /// The output or both, with `return_state` the last states behind; these have no mask.
+    #[track_caller]
+    fn forward_all<'t>(&self, inputs: &[Masked<'t, T>], states: &[Var<'t, T>], pass: &mut Pass) -> Outputs<'t, T> {
+        let [x] = inputs else { panic!("bidirectional: it takes one input, got {}", inputs.len()) };
+        let run = self.run_in(*x, (!states.is_empty()).then_some(states), pass);
+        let RnnOptions { return_sequences, return_state, .. } = self.forward_layer.options();
+        let mask = x.mask.filter(|_| return_sequences);
+        let first = Masked { value: run.outputs[0], mask, ..*x }.and(run.penalty);
+        let mut all = with_states(first, run.state, return_state);
+        if let Some(&second) = run.outputs.get(1) {
+            all.insert(1, Masked { mask, ..second.into() });
+        }
+        all
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let mut axes = self.forward_layer.output_shape(input)?;
         let back = self.backward_layer.output_shape(input)?;
@@ -265,6 +286,27 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
             *width += more;
         }
         Ok(axes)
+    }
+
+    fn output_shapes(&self, inputs: &[Axes], states: &[Axes]) -> Result<Vec<Axes>, Error> {
+        let [input] = inputs else {
+            return Err(Error::config("bidirectional", format!("takes one input, got {}", inputs.len())));
+        };
+        let shapes = self.state_shapes();
+        states_fit("bidirectional", &shapes, states)?;
+        let mut all = match self.merge {
+            Some(_) => vec![self.output_shape(input)?],
+            None => vec![self.forward_layer.output_shape(input)?, self.backward_layer.output_shape(input)?],
+        };
+        if self.forward_layer.options().return_state {
+            all.extend(shapes.iter().map(|shape| shape.iter().map(|&n| Some(n)).collect::<Axes>()));
+        }
+        Ok(all)
+    }
+
+    fn output_mask(&self, k: usize, masked: &[bool]) -> bool {
+        let outputs = if self.merge.is_some() { 1 } else { 2 };
+        k < outputs && masked[0] && self.forward_layer.options().return_sequences
     }
 
     fn check(&self, x: Var<'_, T>) -> Result<(), Error> {
@@ -281,6 +323,10 @@ impl<T: Element, F: Cell<T>, B: Cell<T>> Layer<T> for BidirectionalLayer<T, F, B
     fn constrain(&mut self) {
         self.forward_layer.constrain();
         self.backward_layer.constrain();
+    }
+
+    fn is_stateful(&self) -> bool {
+        self.forward_layer.options().stateful
     }
 
     fn reset_state(&self) {

@@ -1,9 +1,10 @@
 //! A layer: values to values. What a model is a sequence of.
 
+use smallvec::{SmallVec, smallvec};
 use tapeloop_autograd::{Element, Mask, Module, Rng, StreamBuilder, Tape, Tensor, Var};
 
-use crate::Error;
 use crate::rules::add;
+use crate::{Error, State, StateShapes};
 
 /// What one pass through a model is for.
 #[derive(Clone, Debug)]
@@ -106,6 +107,9 @@ impl<'t, T: Element> From<Var<'t, T>> for Masked<'t, T> {
 /// The lengths of a value's axes behind the batch; `None` where any length will do.
 pub type Axes = Vec<Option<usize>>;
 
+/// What a layer puts out at one place of a graph: most often one value.
+pub type Outputs<'t, T> = SmallVec<[Masked<'t, T>; 3]>;
+
 /// A layer with its weights.
 pub trait Layer<T: Element>: Module<T> + Send {
     /// The output for an input (batch, …).
@@ -122,11 +126,41 @@ pub trait Layer<T: Element>: Module<T> + Send {
         Masked { penalty: x.penalty, ..self.forward(x.value, pass).into() }
     }
 
+    /// As [`forward_masked`](Self::forward_masked), as a graph calls it: of all inputs and initial states, with all
+    /// outputs. A layer takes one input and no states, and has one output, unless it says otherwise.
+    ///
+    /// # Panics
+    /// As `forward`; [`output_shapes`](Self::output_shapes) says beforehand.
+    #[track_caller]
+    fn forward_all<'t>(&self, inputs: &[Masked<'t, T>], states: &[Var<'t, T>], pass: &mut Pass) -> Outputs<'t, T> {
+        match (inputs, states) {
+            ([x], []) => smallvec![self.forward_masked(*x, pass)],
+            _ => panic!("{}", takes_one(inputs.len(), states.len())),
+        }
+    }
+
     /// The shape of the output, both without the batch axis.
     ///
     /// # Errors
     /// If the layer cannot take such an input.
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error>;
+
+    /// The shapes of what [`forward_all`](Self::forward_all) puts out, all without the batch axis.
+    ///
+    /// # Errors
+    /// If the layer cannot take such inputs or states.
+    fn output_shapes(&self, inputs: &[Axes], states: &[Axes]) -> Result<Vec<Axes>, Error> {
+        match (inputs, states) {
+            ([input], []) => Ok(vec![self.output_shape(input)?]),
+            _ => Err(takes_one(inputs.len(), states.len())),
+        }
+    }
+
+    /// Whether output `k` has a mask, where those inputs have one of which `masked` says so.
+    fn output_mask(&self, k: usize, masked: &[bool]) -> bool {
+        let _ = (k, masked);
+        false
+    }
 
     /// Whether the layer can take this very value, beyond what its configuration says of shapes. Only what needs numbers
     /// reads them: a model may be part of a step that is traced.
@@ -135,6 +169,14 @@ pub trait Layer<T: Element>: Module<T> + Send {
     /// With what is wrong.
     fn check(&self, _: Var<'_, T>) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// As [`check`](Self::check), of all inputs at one place of a graph.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    fn check_all(&self, inputs: &[Masked<'_, T>]) -> Result<(), Error> {
+        inputs.first().map_or(Ok(()), |x| self.check(x.value))
     }
 
     /// The penalty of the layer's weights as they are on the tape, a scalar that is added to the loss. `None` where no
@@ -147,6 +189,11 @@ pub trait Layer<T: Element>: Module<T> + Send {
     /// Projects the weights to where their constraints want them; to be called after each step of an optimizer.
     fn constrain(&mut self) {}
 
+    /// Whether rows of a batch go on where those of the call before ended.
+    fn is_stateful(&self) -> bool {
+        false
+    }
+
     /// Forgets what is carried from call to call.
     fn reset_state(&self) {}
 
@@ -157,4 +204,48 @@ pub trait Layer<T: Element>: Module<T> + Send {
     fn stream(&self, _: &mut StreamBuilder<T>) -> Result<(), Error> {
         Err(Error::config("", "it cannot be streamed: it takes all of time at once"))
     }
+}
+
+/// The rule for inputs of a layer that says nothing else.
+fn takes_one(inputs: usize, states: usize) -> Error {
+    match states {
+        0 => Error::config("", format!("takes one input, got {inputs}")),
+        _ => Error::config("", "takes no initial states: it carries none"),
+    }
+}
+
+/// An output with the states behind it, if they are returned.
+pub(crate) fn with_states<'t, T: Element>(
+    first: Masked<'t, T>,
+    states: State<'t, T>,
+    returned: bool,
+) -> Outputs<'t, T> {
+    let states = states.into_iter().filter(|_| returned);
+    std::iter::once(first).chain(states.map(Masked::from)).collect()
+}
+
+/// The rule for initial states: none, or all in their order.
+pub(crate) fn states_fit(layer: &str, needed: &StateShapes, given: &[Axes]) -> Result<(), Error> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    if given.len() != needed.len() {
+        let problem = format!("it carries {} states, got {} initial ones", needed.len(), given.len());
+        return Err(Error::config(layer, problem));
+    }
+    for (k, (needed, given)) in needed.iter().zip(given).enumerate() {
+        if given.len() != needed.rank() || given.iter().zip(needed.iter()).any(|(&given, &n)| given != Some(n)) {
+            let axes: Axes = needed.iter().map(|&n| Some(n)).collect();
+            let problem = format!("initial state {k} is {}, got {}", with_batch(&axes), with_batch(given));
+            return Err(Error::config(layer, problem));
+        }
+    }
+    Ok(())
+}
+
+/// A shape with the batch in front, as `(None, 10, 1)`.
+pub(crate) fn with_batch(axes: &[Option<usize>]) -> String {
+    let axes: Vec<_> = axes.iter().map(|n| n.map_or("None".to_string(), |n| n.to_string())).collect();
+    let comma = if axes.is_empty() { "," } else { ", " };
+    format!("(None{comma}{})", axes.join(", "))
 }

@@ -30,14 +30,19 @@ pub use constraint::Constraint;
 pub use convolution::{DataFormat, Padding, PerAxis, Sliding};
 pub use error::Error;
 pub use initializer::{Distribution, Fan, Initializer, Nonlinearity};
-pub use layer::{Axes, Layer, Masked, Pass};
+pub use layer::{Axes, Layer, Masked, Outputs, Pass};
 pub use layers::{
-    ActivationLayer, Bidirectional, ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d,
-    ConvLstm3d, Dense, DenseLayer, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Gru, LayerConfig, LayerNorm,
-    LayerNormLayer, Lstm, Masking, Recurrent, RepeatVector, SimpleRnn,
+    ActivationLayer, Add, AlphaDropout, Average, AveragePooling1d, Bidirectional, Concatenate, Conv1d, Conv1dLayer,
+    ConvGru, ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm, ConvLstm1d, ConvLstm2d, ConvLstm3d, Cropping1d, Dense,
+    DenseLayer, Dot, DotAxes, Dropout, DropoutLayer, Embedding, EmbeddingLayer, Ends, Flatten, GaussianDropout,
+    GaussianNoise, GlobalAveragePooling1d, GlobalMaxPooling1d, Gru, LayerConfig, LayerNorm, LayerNormLayer, Lstm,
+    Masking, MaxPooling1d, Maximum, Minimum, Multiply, Permute, Recurrent, RepeatVector, Reshape, SimpleRnn,
+    SpatialDropout1d, Subtract, TimeDistributed, TimeDistributedLayer, TimePadding, UpSampling1d, ZeroPadding1d,
 };
 pub use layout::{Biases, CellWeights, Layout, Library, Recurrence};
-pub use model::{InputShape, Model, Sequential, Summary};
+pub use model::{
+    ByName, Functional, FunctionalModel, FunctionalRun, InputShape, Model, Node, Nodes, Placing, Sequential, Summary,
+};
 pub use portable::Portable;
 pub use regularizer::{Regularizer, Vectors};
 pub use rnn::{Rnn, RnnOptions, RnnOutput};

@@ -9,7 +9,7 @@ use tapeloop_autograd::{
 };
 
 use crate::cell::step_with;
-use crate::layer::{Axes, Layer, Masked, Pass};
+use crate::layer::{Axes, Layer, Masked, Outputs, Pass, states_fit, with_states};
 use crate::rules::add;
 use crate::{Cell, Error, Noise, Rules, State};
 
@@ -550,6 +550,31 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
         Masked { value: output, mask: x.mask.filter(|_| self.options.return_sequences), ..x }.and(penalty)
     }
 
+    /// With `return_state`, the last states behind the output; they have no mask.
+    #[track_caller]
+    fn forward_all<'t>(&self, inputs: &[Masked<'t, T>], states: &[Var<'t, T>], pass: &mut Pass) -> Outputs<'t, T> {
+        let [x] = inputs else { panic!("rnn: it takes one input, got {}", inputs.len()) };
+        let run = self.run_in(*x, (!states.is_empty()).then_some(states), pass);
+        let mask = x.mask.filter(|_| self.options.return_sequences);
+        let first = Masked { value: run.output, mask, ..*x }.and(run.penalty);
+        with_states(first, run.state, self.options.return_state)
+    }
+
+    fn output_shapes(&self, inputs: &[Axes], states: &[Axes]) -> Result<Vec<Axes>, Error> {
+        let [input] = inputs else {
+            return Err(Error::config("rnn", format!("takes one input, got {}", inputs.len())));
+        };
+        let shapes = self.cell.state_shapes();
+        states_fit("rnn", &shapes, states)?;
+        let output = self.output_shape(input)?;
+        let carried = shapes.iter().filter(|_| self.options.return_state);
+        Ok(std::iter::once(output).chain(carried.map(|shape| shape.iter().map(|&n| Some(n)).collect())).collect())
+    }
+
+    fn output_mask(&self, k: usize, masked: &[bool]) -> bool {
+        k == 0 && masked[0] && self.options.return_sequences
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let needed = self.cell.input_shape();
         let [time, step @ ..] = input else {
@@ -592,6 +617,10 @@ impl<T: Element, C: Cell<T>> Layer<T> for Rnn<T, C> {
 
     fn constrain(&mut self) {
         self.rules.constrain(&mut self.cell);
+    }
+
+    fn is_stateful(&self) -> bool {
+        self.options.stateful
     }
 
     fn reset_state(&self) {

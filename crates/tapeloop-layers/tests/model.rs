@@ -196,6 +196,25 @@ fn the_summary_counts_what_is_frozen() {
 }
 
 #[test]
+fn the_summary_says_where_a_mask_arrives() {
+    let column = |config: Sequential| -> Vec<String> {
+        let text = config.build::<f32>(0).unwrap().summary().to_string();
+        let rows = text.lines().filter(|line| line.starts_with('│'));
+        rows.map(|line| line.split('│').nth(4).unwrap_or_default().trim().to_string()).collect()
+    };
+    let config = Sequential::new([None])
+        .add(Embedding::new(20, 6).mask_zero(true))
+        .add(Lstm::new(5).return_sequences(true))
+        .add(LayerNorm::new())
+        .add(Gru::new(4))
+        .add(Dense::new(1));
+    assert_eq!(column(config), ["begins", "goes on", "goes on", "ends", ""]);
+    // Without a mask there is no column.
+    assert_eq!(column(everything()), [""; 8]);
+    assert!(!everything().build::<f32>(0).unwrap().summary().to_string().contains("Mask"));
+}
+
+#[test]
 fn dropout_follows_the_seed_of_the_pass_alone() {
     let model = Sequential::new([50]).add(Dropout::new(0.5)).build::<f32>(0).unwrap();
     let tape = Tape::new();

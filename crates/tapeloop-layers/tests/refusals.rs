@@ -59,6 +59,64 @@ fn an_error_names_the_layer_the_setting_and_the_reason() {
         (r#""layer": "repeat_vector", "n": 2"#, ["repeat_vector: needs (features) behind the batch", "got 2 axes"]),
         (r#""layer": "repeat_vector""#, ["missing field", "`n`"]),
         (
+            &format!(r#""layer": "flatten"}}, {{"layer": "repeat_vector", "n": {huge}"#),
+            ["repeat_vector: there is no memory for an output of shape", "4611686018427387904"],
+        ),
+        (
+            r#""layer": "up_sampling1d", "size": 1099511627776"#,
+            ["up_sampling1d: there is no memory for an output of shape", "5497558138880"],
+        ),
+        (
+            &format!(r#""layer": "zero_padding1d", "padding": [0, {huge}]"#),
+            ["zero_padding1d: there is no memory for an output", ""],
+        ),
+        (
+            r#""layer": "zero_padding1d", "padding": [18446744073709551615, 1]"#,
+            ["zero_padding1d: padding", "too many steps"],
+        ),
+        (r#""layer": "add""#, ["add: merges several inputs, which only a graph has", ""]),
+        (r#""layer": "add", "axis": 1"#, ["unknown field `axis`", ""]),
+        (r#""layer": "dot", "axes": 1, "normalise": true"#, ["unknown field `normalise`", ""]),
+        (
+            r#""layer": "time_distributed", "inner": {"layer": "lstm", "units": 3}"#,
+            ["time_distributed: lstm: needs (time, features) behind the batch, got 1 axes", ""],
+        ),
+        (
+            r#""layer": "flatten"}, {"layer": "time_distributed", "inner": {"layer": "dense", "units": 3}"#,
+            ["time_distributed: needs time and at least one more axis", ""],
+        ),
+        (r#""layer": "reshape", "target_shape": [3, 7]"#, ["reshape: (None, 5, 4) has other elements than [3, 7]", ""]),
+        (r#""layer": "reshape", "target_shape": [-1, 3]"#, ["reshape: (None, 5, 4)", "[-1, 3]"]),
+        (r#""layer": "reshape", "target_shape": [-1, -1]"#, ["reshape: target_shape: -1", "one may be -1"]),
+        (r#""layer": "reshape", "target_shape": [-2]"#, ["reshape: target_shape: -2", ""]),
+        (r#""layer": "permute", "dims": [0, 1]"#, ["permute: dims: [0, 1] are not the axes 1 to 2", ""]),
+        (r#""layer": "permute", "dims": [1]"#, ["permute: dims: [1]", ""]),
+        (
+            r#""layer": "cropping1d", "cropping": [2, 3]"#,
+            ["cropping1d: cropping: 2 and 3 leave nothing of 5 steps", ""],
+        ),
+        (r#""layer": "up_sampling1d", "size": 0"#, ["up_sampling1d: size must be at least 1", ""]),
+        (r#""layer": "max_pooling1d", "pool_size": 6"#, ["max_pooling1d: pool_size: a window of 6", "5 steps"]),
+        (r#""layer": "average_pooling1d", "strides": 0"#, ["average_pooling1d: strides must be at least 1", ""]),
+        (
+            r#""layer": "flatten"}, {"layer": "global_max_pooling1d""#,
+            ["global_max_pooling1d: needs (time, features)", ""],
+        ),
+        (r#""layer": "conv1d", "filters": 2"#, ["conv1d: kernel_size must be at least 1", ""]),
+        (r#""layer": "conv1d", "filters": 2, "kernel_size": 6"#, ["conv1d: a window that reaches over 6 steps", "5"]),
+        (
+            r#""layer": "conv1d", "filters": 3, "kernel_size": 1, "groups": 2"#,
+            ["conv1d: 4 features and 3 filters do not divide into 2 groups", ""],
+        ),
+        (
+            r#""layer": "conv1d", "filters": 2, "kernel_size": 2, "strides": 2, "dilation_rate": 2"#,
+            ["conv1d: strides and dilation_rate", "both"],
+        ),
+        (r#""layer": "gaussian_noise", "stddev": -1"#, ["gaussian_noise: a stddev of -1", ""]),
+        (r#""layer": "gaussian_dropout", "rate": 1"#, ["gaussian_dropout: a rate of 1 is not in 0..1", ""]),
+        (r#""layer": "alpha_dropout", "rate": 1.5"#, ["alpha_dropout: a rate of 1.5", ""]),
+        (r#""layer": "spatial_dropout1d", "rate": 2"#, ["spatial_dropout1d: a rate of 2", ""]),
+        (
             r#""layer": "embedding", "input_dim": 3, "output_dim": 2, "embeddings_initializer": "dirac""#,
             ["embedding: embeddings_initializer: dirac", "[3, 2]"],
         ),
@@ -275,6 +333,11 @@ fn no_initializer_panics_on_any_shape() {
 
 /// Builds for many shapes of inputs, and predicts from what fits: an error or numbers.
 fn try_out(name: &str, layer: impl Into<LayerConfig>) {
+    try_out_where(name, layer, false);
+}
+
+/// The same of a layer that takes `not_any` length where a length is not known beforehand, as a window does.
+fn try_out_where(name: &str, layer: impl Into<LayerConfig>, not_any: bool) {
     let layer = layer.into();
     let shapes: [&[Option<usize>]; 9] = [
         &[],
@@ -292,8 +355,15 @@ fn try_out(name: &str, layer: impl Into<LayerConfig>) {
         let run = || {
             let Ok(model) = config.build::<f64>(3) else { return };
             for batch in [2, 1, 0] {
+                model.reset_state();
                 let dims: Vec<usize> = [batch].into_iter().chain(shape.iter().map(|n| n.unwrap_or(6))).collect();
-                let y = model.predict(&Tensor::ones(&dims[..])).expect("an input of the model's shape");
+                let y = match model.predict(&Tensor::ones(&dims[..])) {
+                    Err(error) if not_any && shape.contains(&None) => {
+                        assert!(error.is_config(), "{error}");
+                        continue;
+                    }
+                    y => y.expect("an input of the model's shape"),
+                };
                 let wanted = model.output_shape();
                 let fits =
                     wanted.iter().zip(&y.shape()[1..]).all(|(wanted, &n)| wanted.is_none_or(|wanted| wanted == n));
@@ -327,6 +397,42 @@ fn no_activation_panics_in_any_layer() {
         try_out(&name("lstm"), Lstm::new(3).recurrent_activation(f));
         try_out(&name("gru"), Gru::new(3).recurrent_activation(f));
         try_out(&name("gru"), Gru::new(3).recurrent_activation(f).reset_after(false));
+    }
+}
+
+#[test]
+fn no_shape_panics_in_any_layer() {
+    for n in [0, 1, 2, 7] {
+        for layer in [
+            format!(r#"{{"layer": "repeat_vector", "n": {n}}}"#),
+            format!(r#"{{"layer": "reshape", "target_shape": [{n}, -1]}}"#),
+            format!(r#"{{"layer": "reshape", "target_shape": [{n}, 3]}}"#),
+            r#"{"layer": "reshape", "target_shape": []}"#.to_string(),
+            format!(r#"{{"layer": "permute", "dims": [2, {n}]}}"#),
+            format!(r#"{{"layer": "zero_padding1d", "padding": [{n}, 1]}}"#),
+            format!(r#"{{"layer": "cropping1d", "cropping": {n}}}"#),
+            format!(r#"{{"layer": "up_sampling1d", "size": {n}}}"#),
+            format!(r#"{{"layer": "conv1d", "filters": 4, "kernel_size": {n}}}"#),
+            format!(r#"{{"layer": "conv1d", "filters": 4, "kernel_size": 2, "groups": {n}, "padding": "causal"}}"#),
+            format!(r#"{{"layer": "conv1d", "filters": 4, "kernel_size": 3, "strides": {n}, "padding": "same"}}"#),
+            format!(r#"{{"layer": "conv1d", "filters": 4, "kernel_size": {n}, "data_format": "channels_first"}}"#),
+            format!(r#"{{"layer": "max_pooling1d", "pool_size": {n}}}"#),
+            format!(
+                r#"{{"layer": "max_pooling1d", "pool_size": {n}, "padding": "same", "data_format": "channels_first"}}"#
+            ),
+            format!(r#"{{"layer": "average_pooling1d", "pool_size": 2, "strides": {n}, "padding": "same"}}"#),
+            format!(r#"{{"layer": "time_distributed", "inner": {{"layer": "dense", "units": {n}}}}}"#),
+            r#"{"layer": "time_distributed", "inner": {"layer": "gru", "units": 2, "stateful": true}}"#.to_string(),
+            format!(r#"{{"layer": "time_distributed", "inner": {{"layer": "repeat_vector", "n": {n}}}}}"#),
+            r#"{"layer": "flatten"}"#.to_string(),
+            r#"{"layer": "flatten", "data_format": "channels_first"}"#.to_string(),
+            r#"{"layer": "global_average_pooling1d", "keepdims": true}"#.to_string(),
+            r#"{"layer": "global_max_pooling1d", "data_format": "channels_first"}"#.to_string(),
+            r#"{"layer": "spatial_dropout1d", "rate": 0.5}"#.to_string(),
+            r#"{"layer": "add"}"#.to_string(),
+        ] {
+            try_out_where(&layer, serde_json::from_str::<LayerConfig>(&layer).unwrap(), true);
+        }
     }
 }
 

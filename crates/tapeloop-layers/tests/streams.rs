@@ -4,8 +4,8 @@ use smallvec::smallvec;
 use tapeloop_autograd::kernels::dispatch::{Isa, isa};
 use tapeloop_autograd::{Element, Param, Rng, Shape, Stream, Tape, Tensor, Var, module};
 use tapeloop_layers::{
-    Activation, ActivationLayer, Cell, Dense, Dropout, Embedding, Gru, LayerNorm, Lstm, Rnn, RnnOptions, Sequential,
-    SimpleRnn, State, StateShapes,
+    Activation, ActivationLayer, Cell, Dense, Dropout, Embedding, GaussianNoise, Gru, LayerNorm, Lstm, Rnn, RnnOptions,
+    Sequential, SimpleRnn, SpatialDropout1d, State, StateShapes, TimeDistributed,
 };
 
 const TIME: usize = 23;
@@ -101,6 +101,15 @@ fn stacks_and_heads() {
                 .add(Dropout::new(0.4))
                 .add(ActivationLayer::new(Activation::Gelu))
                 .add(Dense::new(6)),
+        ),
+        (
+            "layers at every step, and noise",
+            base()
+                .add(GaussianNoise::new(0.5))
+                .add(TimeDistributed::new(Dense::new(7).activation(Activation::Tanh)))
+                .add(Gru::new(6).return_sequences(true))
+                .add(SpatialDropout1d::new(0.25))
+                .add(TimeDistributed::new(LayerNorm::new())),
         ),
         ("no bias", base().add(Lstm::new(8).use_bias(false).return_sequences(true)).add(Dense::new(2).use_bias(false))),
         (

@@ -33,9 +33,11 @@ pub mod prelude {
     pub use tapeloop_autograd::losses::{self, Reduction};
     pub use tapeloop_autograd::{Element, Module, Param, Rng, Shape, Tape, Tensor, Var, module, s};
     pub use tapeloop_layers::{
-        Activation, Bidirectional, Cell, Constraint, Dense, Dropout, Embedding, Gru, Initializer, Layer, LayerNorm,
-        Lstm, Masked, Masking, Merge, Model, Noise, Pass, Regularizer, RepeatVector, Rnn, RnnOptions, Rules,
-        Sequential, SimpleRnn, StackedCells, State, StateShapes, Variational, Vectors,
+        Activation, Add, Average, AveragePooling1d, Bidirectional, Cell, Concatenate, Constraint, Conv1d, Dense, Dot,
+        Dropout, Embedding, Flatten, Functional, FunctionalModel, GlobalAveragePooling1d, GlobalMaxPooling1d, Gru,
+        Initializer, Layer, LayerNorm, Lstm, Masked, Masking, MaxPooling1d, Maximum, Merge, Minimum, Model, Multiply,
+        Noise, Pass, Permute, Regularizer, RepeatVector, Reshape, Rnn, RnnOptions, Rules, Sequential, SimpleRnn,
+        StackedCells, State, StateShapes, Subtract, TimeDistributed, Variational, Vectors,
     };
     pub use tapeloop_optim::{
         Adam, AdamW, Groups, Optimizer, RmsProp, Rule, Schedule, Sgd, clip_by_global_norm, clip_by_norm, clip_by_value,
@@ -49,6 +51,8 @@ mod book {
     struct Readme;
     #[doc = include_str!("../../../docs/tape.md")]
     struct Tape;
+    #[doc = include_str!("../../../docs/models.md")]
+    struct Models;
     #[doc = include_str!("../../../docs/the-loop.md")]
     struct TheLoop;
     #[doc = include_str!("../../../docs/streaming.md")]

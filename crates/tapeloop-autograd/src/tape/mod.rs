@@ -250,9 +250,17 @@ impl<T: Element> Tape<T> {
         tensor
     }
 
-    /// A constant whose elements are `f()`, one after the other, in a buffer of the pool's.
+    /// A constant whose elements are `f()`, one after the other, in a buffer of the pool's: what is drawn at random for one
+    /// pass. A step that draws is no loop, since every step draws anew.
+    ///
+    /// ```
+    /// use tapeloop_autograd::{Rng, Tape};
+    /// let (tape, mut rng) = (Tape::<f32>::new(), Rng::new(1));
+    /// let noise = tape.drawn(&[2, 3].into(), || rng.normal() as f32);
+    /// assert_eq!(noise.shape(), [2, 3]);
+    /// ```
     #[track_caller]
-    pub(crate) fn drawn(&self, shape: &Shape, f: impl FnMut() -> T) -> Var<'_, T> {
+    pub fn drawn(&self, shape: &Shape, f: impl FnMut() -> T) -> Var<'_, T> {
         if self.state.borrow().hollow.is_some() {
             untraceable("draws random numbers", Location::caller());
         }

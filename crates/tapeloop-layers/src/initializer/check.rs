@@ -4,6 +4,7 @@ use tapeloop_autograd::{Element, Shape};
 
 use super::Initializer;
 use super::draw::part;
+use crate::layer::with_batch;
 use crate::named::{Field, Named};
 
 impl Initializer {
@@ -89,6 +90,12 @@ impl Initializer {
 /// Whether this type holds the number.
 fn finite<T: Element>(x: f64) -> bool {
     T::from_f64(x).to_f64().is_finite()
+}
+
+/// Whether the machine has memory for one row of a value with these axes behind the batch.
+pub(crate) fn has_memory_for_row(axes: &[Option<usize>], bytes: usize) -> Result<(), String> {
+    let row: Shape = axes.iter().map(|n| n.unwrap_or(1)).collect();
+    has_memory(&row, bytes).map_err(|_| format!("there is no memory for an output of shape {}", with_batch(axes)))
 }
 
 /// Whether the machine has memory for so many elements of so many bytes: a failed allocation would end the process.

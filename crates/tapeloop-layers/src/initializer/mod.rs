@@ -9,6 +9,8 @@ use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor};
 
 use crate::Error;
 
+pub(crate) use check::has_memory_for_row;
+
 /// Which of a weight's fans a variance is divided by.
 ///
 /// Weights are (…, fan in, fan out), as in Keras; a convolution's receptive field multiplies both.

@@ -53,6 +53,10 @@ impl<T: Element> Layer<T> for ActivationLayer {
         Masked { value: self.forward(x.value, pass), ..x }
     }
 
+    fn output_mask(&self, _: usize, masked: &[bool]) -> bool {
+        masked[0]
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         match (self.activation, input) {
             (Activation::Glu, [lead @ .., Some(n)]) if n.is_multiple_of(2) => {

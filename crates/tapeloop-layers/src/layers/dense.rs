@@ -183,6 +183,10 @@ impl<T: Element> Layer<T> for DenseLayer<T> {
         self.rules = rules;
     }
 
+    fn output_mask(&self, _: usize, masked: &[bool]) -> bool {
+        masked[0]
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let [width, units] = [0, 1].map(|axis| self.kernel.value().shape()[axis]);
         match features("dense", input)? {

@@ -62,6 +62,10 @@ impl<T: Element> Layer<T> for DropoutLayer {
         Masked { value: self.forward(x.value, pass), ..x }
     }
 
+    fn output_mask(&self, _: usize, masked: &[bool]) -> bool {
+        masked[0]
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         Ok(input.to_vec())
     }

@@ -166,6 +166,10 @@ impl<T: Element> Layer<T> for EmbeddingLayer<T> {
         self.rules = rules;
     }
 
+    fn output_mask(&self, _: usize, masked: &[bool]) -> bool {
+        self.mask_zero || masked[0]
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         let width = self.embeddings.value().shape()[1];
         Ok(input.iter().copied().chain([Some(width)]).collect())

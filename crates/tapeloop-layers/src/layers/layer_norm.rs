@@ -187,6 +187,10 @@ impl<T: Element> Layer<T> for LayerNormLayer<T> {
         self.rules = rules;
     }
 
+    fn output_mask(&self, _: usize, masked: &[bool]) -> bool {
+        masked[0]
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         match features("layer_norm", input)? {
             n if n == self.features => Ok(input.to_vec()),

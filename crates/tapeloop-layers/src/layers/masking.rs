@@ -60,6 +60,10 @@ impl<T: Element> Layer<T> for Masking {
         Masked { value: counts.if_else(x, 0.0), mask: Some(counts.squeeze(-1)), penalty }
     }
 
+    fn output_mask(&self, _: usize, _: &[bool]) -> bool {
+        true
+    }
+
     fn output_shape(&self, input: &[Option<usize>]) -> Result<Axes, Error> {
         Ok(input.to_vec())
     }

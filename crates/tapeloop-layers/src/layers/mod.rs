@@ -2,6 +2,7 @@
 
 mod activation;
 mod bidirectional;
+mod conv1d;
 mod conv_gru;
 mod conv_lstm;
 mod convolutional;
@@ -12,10 +13,15 @@ mod gru;
 mod layer_norm;
 mod lstm;
 mod masking;
+mod merge;
+mod noise;
+mod pooling;
 mod recurrent;
 mod repeat_vector;
+mod reshaping;
 mod rnn;
 mod simple_rnn;
+mod time_distributed;
 
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, StreamBuilder};
@@ -27,6 +33,7 @@ pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
 pub use conv_gru::{ConvGru, ConvGru1d, ConvGru2d, ConvGru3d};
 pub use conv_lstm::{ConvLstm, ConvLstm1d, ConvLstm2d, ConvLstm3d};
+pub use conv1d::{Conv1d, Conv1dLayer, TimePadding};
 pub use dense::{Dense, DenseLayer};
 pub use dropout::{Dropout, DropoutLayer};
 pub use embedding::{Embedding, EmbeddingLayer};
@@ -34,9 +41,14 @@ pub use gru::Gru;
 pub use layer_norm::{LayerNorm, LayerNormLayer};
 pub use lstm::Lstm;
 pub use masking::Masking;
+pub use merge::{Add, Average, Concatenate, Dot, DotAxes, Maximum, Minimum, Multiply, Subtract};
+pub use noise::{AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout1d};
+pub use pooling::{AveragePooling1d, GlobalAveragePooling1d, GlobalMaxPooling1d, MaxPooling1d};
 pub use repeat_vector::RepeatVector;
+pub use reshaping::{Cropping1d, Ends, Flatten, Permute, Reshape, UpSampling1d, ZeroPadding1d};
 pub use rnn::Recurrent;
 pub use simple_rnn::SimpleRnn;
+pub use time_distributed::{TimeDistributed, TimeDistributedLayer};
 
 /// A layer's configuration: data, from which the layer is built.
 pub trait Config {
@@ -141,27 +153,51 @@ macro_rules! layers {
 
 layers! {
     Activation(ActivationLayer) "activation";
+    Add(Add) "add";
+    AlphaDropout(AlphaDropout) "alpha_dropout";
+    Average(Average) "average";
+    AveragePooling1d(AveragePooling1d) "average_pooling1d";
     Bidirectional(Bidirectional) "bidirectional";
+    Concatenate(Concatenate) "concatenate";
+    Conv1d(Conv1d) "conv1d";
     ConvGru1d(ConvGru1d) "conv_gru1d";
     ConvGru2d(ConvGru2d) "conv_gru2d";
     ConvGru3d(ConvGru3d) "conv_gru3d";
     ConvLstm1d(ConvLstm1d) "conv_lstm1d";
     ConvLstm2d(ConvLstm2d) "conv_lstm2d";
     ConvLstm3d(ConvLstm3d) "conv_lstm3d";
+    Cropping1d(Cropping1d) "cropping1d";
     Dense(Dense) "dense";
+    Dot(Dot) "dot";
     Dropout(Dropout) "dropout";
     Embedding(Embedding) "embedding";
+    Flatten(Flatten) "flatten";
+    GaussianDropout(GaussianDropout) "gaussian_dropout";
+    GaussianNoise(GaussianNoise) "gaussian_noise";
+    GlobalAveragePooling1d(GlobalAveragePooling1d) "global_average_pooling1d";
+    GlobalMaxPooling1d(GlobalMaxPooling1d) "global_max_pooling1d";
     Gru(Gru) "gru";
     #[serde(alias = "layer_normalization")]
     LayerNorm(LayerNorm) "layer_norm";
     Lstm(Lstm) "lstm";
     Masking(Masking) "masking";
+    MaxPooling1d(MaxPooling1d) "max_pooling1d";
+    Maximum(Maximum) "maximum";
+    Minimum(Minimum) "minimum";
+    Multiply(Multiply) "multiply";
+    Permute(Permute) "permute";
     RepeatVector(RepeatVector) "repeat_vector";
+    Reshape(Reshape) "reshape";
     Rnn(Recurrent) "rnn";
     SimpleRnn(SimpleRnn) "simple_rnn";
+    SpatialDropout1d(SpatialDropout1d) "spatial_dropout1d";
+    Subtract(Subtract) "subtract";
+    TimeDistributed(TimeDistributed) "time_distributed";
     TorchGru(torch::Gru) "torch_gru";
     TorchLstm(torch::Lstm) "torch_lstm";
     TorchRnn(torch::Rnn) "torch_rnn";
+    UpSampling1d(UpSampling1d) "up_sampling1d";
+    ZeroPadding1d(ZeroPadding1d) "zero_padding1d";
 }
 
 /// The rule for a size that must be at least 1.

@@ -1,30 +1,31 @@
-//! A model: layers one after the other, built from a description that is data.
+//! Models built from a description that is data: layers one after the other, and graphs of layers.
 
+mod built;
+mod functional;
+mod functional_model;
 mod sequential;
 mod summary;
 
+pub use functional::{Functional, Node, Nodes, Placing};
+pub use functional_model::{ByName, FunctionalModel, FunctionalRun};
 pub use sequential::{InputShape, Sequential};
 pub use summary::Summary;
 
 use tapeloop_autograd::{Element, Module, Param, Path, Shape, Stream, Tape, Tensor, Var};
 
-use crate::layer::{Axes, Layer, Masked, Pass};
-use crate::rules::add;
-use crate::{Error, LayerConfig};
+use crate::Error;
+use crate::layer::{Axes, Masked, Pass, with_batch};
+use built::{Built, Named};
+use summary::{Mark, Row};
 
 /// A built model: layers with their weights.
 ///
 /// Its description is [`config`](Self::config), its parameters are named `layer.field`, as `lstm.cell.kernel`.
 pub struct Model<T: Element = f32> {
     config: Sequential,
-    layers: Vec<Named<T>>,
-}
-
-/// A layer in its place.
-struct Named<T: Element> {
-    name: String,
-    layer: Box<dyn Layer<T>>,
-    output: Axes,
+    layers: Built<T>,
+    /// The shape behind each layer.
+    outputs: Vec<Axes>,
 }
 
 impl<T: Element> Model<T> {
@@ -35,12 +36,12 @@ impl<T: Element> Model<T> {
 
     /// The names of the layers, in order.
     pub fn layer_names(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().map(|layer| layer.name.as_str())
+        self.layers.0.iter().map(|named| named.name.as_str())
     }
 
     /// The shape of the output behind the batch.
     pub fn output_shape(&self) -> &[Option<usize>] {
-        self.layers.last().map_or(&[], |layer| &layer.output)
+        self.outputs.last().map_or(&[], |axes| axes)
     }
 
     /// The output for `x`, (batch, …), on its tape. A value with a [mask](Masked) brings it along. What activity
@@ -60,11 +61,11 @@ impl<T: Element> Model<T> {
     #[track_caller]
     pub fn forward_masked<'t>(&self, x: Masked<'t, T>, pass: &mut Pass) -> Masked<'t, T> {
         // Here, since a call through `dyn` loses the caller's line.
-        if let Err(error) = self.check_shape(&x.value.shape()) {
+        if let Err(error) = suits(&x.value.shape(), &self.config.input_shape().0) {
             panic!("{error}");
         }
         let mut x = x;
-        for Named { name, layer, .. } in &self.layers {
+        for Named { name, layer } in &self.layers.0 {
             if let Err(error) = layer.check(x.value) {
                 panic!("{}", error.in_layer(name));
             }
@@ -125,10 +126,7 @@ impl<T: Element> Model<T> {
         x: &Tensor<T>,
         mask: &Tensor<bool>,
     ) -> Result<Tensor<T>, Error> {
-        if mask.rank() != 2 || x.rank() < 2 || mask.shape()[..] != x.shape()[..2] {
-            let steps: Shape = x.shape().iter().take(2).copied().collect();
-            return Err(Error::input(format!("a mask of shape {steps} (batch, time)"), mask.shape().to_string()));
-        }
+        mask_suits(mask.shape(), x.shape())?;
         self.predict_with(tape, x, Some(mask))
     }
 
@@ -138,7 +136,7 @@ impl<T: Element> Model<T> {
         let output = tape.no_grad(|| {
             let mut pass = Pass::inference();
             let mut x = Masked { mask: mask.map(|mask| tape.mask(mask)), ..tape.constant(x.clone()).into() };
-            for Named { name, layer, .. } in &self.layers {
+            for Named { name, layer } in &self.layers.0 {
                 layer.check(x.value).map_err(|error| error.in_layer(name))?;
                 x = layer.forward_masked(x, &mut pass);
             }
@@ -192,7 +190,7 @@ impl<T: Element> Model<T> {
         }
         // A layer that cannot be streamed says so, also where their number is not known.
         let mut builder = Stream::builder(features.unwrap_or(1)).threads(threads);
-        for Named { name, layer, .. } in &self.layers {
+        for Named { name, layer } in &self.layers.0 {
             layer.stream(&mut builder).map_err(|error| error.in_layer(name))?;
         }
         if features.is_none() {
@@ -206,17 +204,7 @@ impl<T: Element> Model<T> {
     /// # Errors
     /// If not.
     pub fn check(&self, x: &Tensor<T>) -> Result<(), Error> {
-        self.check_shape(x.shape())
-    }
-
-    fn check_shape(&self, shape: &Shape) -> Result<(), Error> {
-        let expected = &self.config.input_shape().0;
-        let fits = shape.rank() == expected.len() + 1
-            && shape[1..].iter().zip(expected).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n));
-        if fits {
-            return Ok(());
-        }
-        Err(Error::input(format!("an input of shape {}", summary::with_batch(expected)), shape.to_string()))
+        suits(x.shape(), &self.config.input_shape().0)
     }
 
     /// The penalty of all weights that have a regularizer, as they are on the tape: a scalar for the loss, `None` without
@@ -242,55 +230,65 @@ impl<T: Element> Model<T> {
     /// ```
     #[track_caller]
     pub fn penalty<'t>(&self, tape: &'t Tape<T>) -> Option<Var<'t, T>> {
-        let mut sum = None;
-        for Named { layer, .. } in &self.layers {
-            sum = add(sum, layer.penalty(tape));
-        }
-        sum
+        self.layers.penalty(tape)
     }
 
     /// Projects all weights that have a constraint; to be called after each step of an optimizer.
     pub fn constrain(&mut self) {
-        self.layers.iter_mut().for_each(|named| named.layer.constrain());
+        self.layers.constrain();
     }
 
     /// Forgets what stateful layers carry.
     pub fn reset_state(&self) {
-        self.layers.iter().for_each(|named| named.layer.reset_state());
+        self.layers.reset_state();
     }
 
-    /// The layers, their shapes and sizes, as a table.
+    /// The layers, their shapes and sizes, as a table, and where a mask arrives.
     pub fn summary(&self) -> Summary {
-        let rows = self.layers.iter().zip(self.config.layers()).map(|(named, config)| {
-            let mut counts = [0, 0];
-            named.layer.visit(&mut Path::default(), &mut |_, param| {
-                counts[usize::from(!param.trainable())] += param.value().size();
-            });
-            (named.name.clone(), config, &named.output, counts)
-        });
-        Summary::new(rows, size_of::<T>())
+        let mut masked = false;
+        let layers = self.layers.0.iter().zip(self.config.layers()).zip(&self.outputs);
+        let rows: Vec<Row> = layers
+            .map(|((named, config), output)| {
+                let behind = named.layer.output_mask(0, &[masked]);
+                let mask = Mark::of(std::mem::replace(&mut masked, behind), behind);
+                let name = format!("{} ({})", named.name, config.kind());
+                Row { name, shape: with_batch(output), counts: named.counts(), from: None, mask }
+            })
+            .collect();
+        Summary::new(&rows, size_of::<T>(), None)
     }
 }
 
 impl<T: Element> Module<T> for Model<T> {
     fn visit<'a>(&'a self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a Param<T>)) {
-        for Named { name, layer, output: _ } in &self.layers {
-            path.enter(name, |path| layer.visit(path, visitor));
-        }
+        self.layers.visit(path, visitor);
     }
     fn visit_mut<'a>(&'a mut self, path: &mut Path, visitor: &mut dyn FnMut(&Path, &'a mut Param<T>)) {
-        for Named { name, layer, output: _ } in &mut self.layers {
-            path.enter(name, |path| layer.visit_mut(path, visitor));
-        }
+        self.layers.visit_mut(path, visitor);
     }
 }
 
-/// Names as Keras gives them: the kind, and a number from the second one on.
-fn names(layers: &[LayerConfig]) -> impl Iterator<Item = String> {
-    layers.iter().enumerate().map(|(place, config)| {
-        match layers[..place].iter().filter(|other| other.name() == config.name()).count() {
-            0 => config.name().to_string(),
-            n => format!("{}_{n}", config.name()),
-        }
-    })
+/// Whether a value of this shape is one of these axes behind the batch.
+///
+/// # Errors
+/// If not.
+fn suits(shape: &Shape, expected: &[Option<usize>]) -> Result<(), Error> {
+    let fits = shape.rank() == expected.len() + 1
+        && shape[1..].iter().zip(expected).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n));
+    if fits {
+        return Ok(());
+    }
+    Err(Error::input(format!("an input of shape {}", with_batch(expected)), shape.to_string()))
+}
+
+/// Whether a mask is (batch, time) of a value of this shape.
+///
+/// # Errors
+/// If not.
+fn mask_suits(mask: &Shape, shape: &Shape) -> Result<(), Error> {
+    if mask.rank() == 2 && shape.rank() >= 2 && mask[..] == shape[..2] {
+        return Ok(());
+    }
+    let steps: Shape = shape.iter().take(2).copied().collect();
+    Err(Error::input(format!("a mask of shape {steps} (batch, time)"), mask.to_string()))
 }

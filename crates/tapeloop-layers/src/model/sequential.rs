@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng};
 
-use super::{Model, Named, names};
-use crate::layers::{Config, LayerConfig};
+use super::Model;
+use super::built::{Built, can_be_held};
+use crate::layers::LayerConfig;
 use crate::{Error, layer::Axes};
 
 /// The shape of a model's input behind the batch; an unknown length takes any.
@@ -79,13 +80,23 @@ impl Sequential {
         }
         let rng = Rng::new(seed);
         let mut axes = self.input_shape.0.clone();
-        let mut layers = Vec::with_capacity(self.layers.len());
-        for (place, (config, name)) in self.layers.iter().zip(names(&self.layers)).enumerate() {
-            // A stream for each layer: another layer in front does not change its weights' sizes into others'.
-            let layer = config.build::<T>(&axes, &mut rng.fork(place as u64)).map_err(|error| error.in_layer(&name))?;
-            axes = layer.output_shape(&axes).map_err(|error| error.in_layer(&name))?;
-            layers.push(Named { name, layer, output: axes.clone() });
+        let (mut layers, mut outputs) = (Built(Vec::with_capacity(self.layers.len())), Vec::new());
+        for (config, name) in self.layers.iter().zip(names(&self.layers)) {
+            let named = layers.push(name, config, &axes, &rng)?;
+            axes = named.layer.output_shape(&axes).map_err(|error| error.in_layer(&named.name))?;
+            can_be_held::<T>(&named.name, &axes)?;
+            outputs.push(axes.clone());
         }
-        Ok(Model { config: self.clone(), layers })
+        Ok(Model { config: self.clone(), layers, outputs })
     }
+}
+
+/// Names as Keras gives them: the kind, and a number from the second one on.
+fn names(layers: &[LayerConfig]) -> impl Iterator<Item = String> {
+    layers.iter().enumerate().map(|(place, config)| {
+        match layers[..place].iter().filter(|other| other.name() == config.name()).count() {
+            0 => config.name().to_string(),
+            n => format!("{}_{n}", config.name()),
+        }
+    })
 }

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::LayerConfig;
-
-/// The table that [`Model::summary`](crate::Model::summary) shows.
+/// The table that [`Model::summary`](crate::Model::summary) shows, and that of a [graph](crate::FunctionalModel::summary), with
+/// what each layer takes. Where a layer makes a mask, one more column says at which layers it begins, goes on and ends.
 ///
 /// ```
 /// use tapeloop_layers::{Dense, Lstm, Sequential};
@@ -16,23 +15,73 @@ use crate::LayerConfig;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    rows: Vec<[String; 3]>,
+    heads: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
     trainable: usize,
     frozen: usize,
     bytes: usize,
+    /// What there is to say below.
+    last: Option<String>,
+}
+
+/// What becomes of a mask at a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// There is none.
+    None,
+    /// The layer makes it.
+    Begins,
+    /// It arrives, and is there behind the layer.
+    GoesOn,
+    /// It arrives, and there is none behind the layer.
+    Ends,
+}
+
+impl Mark {
+    /// Of a layer with a mask in front, or without one, and behind it.
+    pub(super) fn of(before: bool, behind: bool) -> Self {
+        match (before, behind) {
+            (false, false) => Self::None,
+            (false, true) => Self::Begins,
+            (true, true) => Self::GoesOn,
+            (true, false) => Self::Ends,
+        }
+    }
+}
+
+/// A layer's row.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) shape: String,
+    /// Elements of trainable parameters, and of frozen ones.
+    pub(super) counts: [usize; 2],
+    /// What it takes, in a graph.
+    pub(super) from: Option<String>,
+    pub(super) mask: Mark,
 }
 
 impl Summary {
-    pub(super) fn new<'a>(
-        layers: impl Iterator<Item = (String, &'a LayerConfig, &'a Vec<Option<usize>>, [usize; 2])>,
-        bytes: usize,
-    ) -> Self {
-        let mut summary = Self { rows: Vec::new(), trainable: 0, frozen: 0, bytes };
-        for (name, config, output, [trainable, frozen]) in layers {
+    /// Of these layers, with elements of so many bytes.
+    pub(super) fn new(rows: &[Row], bytes: usize, last: Option<String>) -> Self {
+        let connected = rows.iter().any(|row| row.from.is_some());
+        let masked = rows.iter().any(|row| row.mask != Mark::None);
+        let mut heads = vec!["Layer (type)", "Output Shape", "Param #"];
+        heads.extend(connected.then_some("Connected to"));
+        heads.extend(masked.then_some("Mask"));
+        let mut summary = Self { heads, rows: Vec::new(), trainable: 0, frozen: 0, bytes, last };
+        for Row { name, shape, counts: [trainable, frozen], from, mask } in rows {
             summary.trainable += trainable;
             summary.frozen += frozen;
-            let count = grouped(trainable + frozen);
-            summary.rows.push([format!("{name} ({})", config.kind()), with_batch(output), count]);
+            let mut cells = vec![name.clone(), shape.clone(), grouped(trainable + frozen)];
+            cells.extend(connected.then(|| from.clone().unwrap_or("-".to_string())));
+            let mark = match mask {
+                Mark::None => "",
+                Mark::Begins => "begins",
+                Mark::GoesOn => "goes on",
+                Mark::Ends => "ends",
+            };
+            cells.extend(masked.then(|| mark.to_string()));
+            summary.rows.push(cells);
         }
         summary
     }
@@ -41,13 +90,6 @@ impl Summary {
     pub fn param_count(&self) -> usize {
         self.trainable + self.frozen
     }
-}
-
-/// A shape with the batch in front, as `(None, 10, 1)`.
-pub(super) fn with_batch(axes: &[Option<usize>]) -> String {
-    let axes: Vec<_> = axes.iter().map(|n| n.map_or("None".to_string(), |n| n.to_string())).collect();
-    let comma = if axes.is_empty() { "," } else { ", " };
-    format!("(None{comma}{})", axes.join(", "))
 }
 
 /// 1234567 as `1,234,567`.
@@ -78,30 +120,42 @@ fn readable(bytes: usize) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEAD: [&str; 3] = ["Layer (type)", "Output Shape", "Param #"];
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.chain([HEAD[column].len()]).max().unwrap_or(0)
+            cells.chain([self.heads[column].len()]).max().unwrap_or(0)
         };
-        let widths = [0, 1, 2].map(width);
+        let widths: Vec<usize> = (0..self.heads.len()).map(width).collect();
         let rule = |f: &mut fmt::Formatter<'_>, [left, line, middle, right]: [&str; 4]| {
-            let lines = widths.map(|n| line.repeat(n + 2));
+            let lines: Vec<String> = widths.iter().map(|n| line.repeat(n + 2)).collect();
             writeln!(f, "{left}{}{right}", lines.join(middle))
         };
-        let [a, b, c] = widths;
+        let line = |f: &mut fmt::Formatter<'_>, cells: &[&str], bar: &str| {
+            for (column, (cell, &n)) in cells.iter().zip(&widths).enumerate() {
+                // Numbers lie to the right.
+                match column {
+                    2 => write!(f, "{bar} {cell:>n$} ")?,
+                    _ => write!(f, "{bar} {cell:n$} ")?,
+                }
+            }
+            writeln!(f, "{bar}")
+        };
         rule(f, ["┏", "━", "┳", "┓"])?;
-        writeln!(f, "┃ {:a$} ┃ {:b$} ┃ {:>c$} ┃", HEAD[0], HEAD[1], HEAD[2])?;
+        line(f, &self.heads, "┃")?;
         rule(f, ["┡", "━", "╇", "┩"])?;
-        for (place, [name, shape, count]) in self.rows.iter().enumerate() {
+        for (place, row) in self.rows.iter().enumerate() {
             if place > 0 {
                 rule(f, ["├", "─", "┼", "┤"])?;
             }
-            writeln!(f, "│ {name:a$} │ {shape:b$} │ {count:>c$} │")?;
+            line(f, &row.iter().map(String::as_str).collect::<Vec<_>>(), "│")?;
         }
         rule(f, ["└", "─", "┴", "┘"])?;
         let total = |n: usize| format!("{} ({})", grouped(n), readable(n * self.bytes));
         writeln!(f, " Total params: {}", total(self.trainable + self.frozen))?;
         writeln!(f, " Trainable params: {}", total(self.trainable))?;
-        write!(f, " Non-trainable params: {}", total(self.frozen))
+        write!(f, " Non-trainable params: {}", total(self.frozen))?;
+        match &self.last {
+            Some(last) => write!(f, "\n {last}"),
+            None => Ok(()),
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use tapeloop::layers::Config;
 use tapeloop::{
     Bidirectional, BidirectionalLayer, Cell, Element, InputShape, Layer, LayerConfig, Masked, Model, Module, Noise,
-    Param, Pass, Path, Rng, Rnn, Sequential, Tape, Tensor, Var,
+    Param, Pass, Path, Rng, Rnn, Sequential, Tape, Tensor, TimeDistributed, Var,
 };
 
 use crate::case::{Any, Case, File, Numbers};
@@ -44,7 +44,7 @@ fn build<T: Element>(case: &Case) -> Result<Built<T>, String> {
         return Ok(Built::Rnn(Box::new(keras_cells::rnn(&case.config, width?, config)?)));
     }
     Ok(match config(&case.config)? {
-        config @ LayerConfig::Dense(_) => {
+        config @ LayerConfig::TimeDistributed(_) => {
             Built::Chain(Sequential::new(InputShape(axes)).add(config).build(0).map_err(error)?)
         }
         LayerConfig::Bidirectional(both) => Built::Both(Box::new(both.try_layer_on(&axes, rng).map_err(error)?)),
@@ -72,15 +72,24 @@ pub fn config(layer: &Json) -> Result<LayerConfig, String> {
         "RepeatVector" => "repeat_vector",
         "Dense" => "dense",
         "LayerNormalization" => "layer_norm",
-        // A dense layer acts on the last axis, at every step. Keras calls it past its activity regularizer, but has one
-        // of the wrapper's.
-        "TimeDistributed" if layer["inner"]["layer"] == "Dense" => {
+        // Keras calls the layer within past its activity regularizer, so that its references lack the term. Ours has it: see
+        // tapeloop-layers/tests/keras_layers.rs.
+        "TimeDistributed" => {
             let mut inner = layer["inner"].clone();
-            inner["args"]["activity_regularizer"] = arguments.remove("activity_regularizer").unwrap_or(Json::Null);
+            if let Some(arguments) = inner["args"].as_object_mut() {
+                arguments.remove("activity_regularizer");
+            }
+            let distributed = TimeDistributed {
+                inner: Box::new(config(&inner)?),
+                activity_regularizer: match arguments.remove("activity_regularizer") {
+                    Some(own) => serde_json::from_value(own).map_err(|error| error.to_string())?,
+                    None => None,
+                },
+            };
             arguments.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
             return match arguments.keys().next() {
                 Some(name) => Err(format!("{name} of TimeDistributed is not known")),
-                None => config(&inner),
+                None => Ok(distributed.into()),
             };
         }
         "Bidirectional" => {
@@ -217,9 +226,13 @@ impl<T: Element> Built<T> {
                 }
                 _ if part.starts_with("forward_") => own.push("forward_layer".into()),
                 _ if part.starts_with("backward_") => own.push("backward_layer".into()),
-                // A chain of one layer, which Keras has within another.
-                (Self::Chain(model), None) if parts.len() == 2 => {
-                    own.extend(model.layer_names().next().map(ToString::to_string))
+                // What is within `time_distributed`, and that alone.
+                (Self::Chain(_), None) if place == 1 && parts[0].contains("time_distributed") => {
+                    own.push("inner".into())
+                }
+                (Self::Chain(model), None) if place == 0 && parts.len() == 2 => {
+                    own.extend(model.layer_names().next().map(ToString::to_string));
+                    own.push("inner".into());
                 }
                 _ if part.ends_with("cell") => own.push("cell".into()),
                 _ if part.starts_with("cell_") => own.push(format!("cell.cells.{}", &part[5..])),

@@ -10,7 +10,7 @@ mod regression;
 
 use crate::element::Element;
 use crate::ops::Example;
-use crate::tape::{Operand, Var};
+use crate::tape::{Mask, Operand, Var};
 
 pub use classification::{CrossEntropy, cross_entropy};
 pub use ctc::{Ctc, ctc};
@@ -60,6 +60,50 @@ pub fn weighted<'t, T: Element>(
     match reduction {
         Reduction::Mean => products.sum_all() / weights.broadcast_to(products.shape()).sum_all(),
         reduction => reduction.of(products),
+    }
+}
+
+/// The terms of any loss, computed with [`Reduction::None`], of those steps that count for which `mask` says so. Axes that
+/// the terms have behind those of the mask count with their step. The mean divides by the number of terms that count, and
+/// is 0 without any; not reduced, the others are 0. As Keras does with the mask of a prediction; its `sample_weight` is a
+/// factor of the terms.
+///
+/// ```
+/// use tapeloop_autograd::{Tape, Tensor, losses::{Reduction, masked, mse}};
+/// let tape = Tape::new();
+/// let y = tape.leaf(Tensor::from([[[1.0f32], [2.0], [f32::NAN]]])); // batch, time, features
+/// let terms = mse(y, 0.0, Reduction::None);
+/// let counts = Tensor::from_vec([1, 3], vec![true, true, false]);
+/// assert_eq!(masked(terms, &counts, Reduction::Mean).item(), 2.5);
+/// ```
+///
+/// Whatever is where a step does not count, NaN too, changes no loss. To change no gradient either it must be finite on the
+/// way to the terms, since 0 times NaN is NaN: padding of a target is best 0.
+///
+/// # Panics
+/// If the mask has more axes than the terms, or others than their first.
+#[track_caller]
+pub fn masked<'t, T: Element>(terms: Var<'t, T>, mask: impl Mask<'t, T>, reduction: Reduction) -> Var<'t, T> {
+    let mask = mask.on(terms.tape());
+    let (shape, own) = (terms.shape(), mask.shape());
+    let rank = own.rank();
+    assert!(
+        rank <= shape.rank() && own[..] == shape[..rank],
+        "masked: terms of shape {shape} with a mask of {own}; it needs their first axes"
+    );
+    let mut counts = mask;
+    while counts.rank() < shape.rank() {
+        counts = counts.unsqueeze(-1);
+    }
+    let kept = counts.if_else(terms, 0.0);
+    match reduction {
+        Reduction::Mean => {
+            let within = shape[rank..].iter().product::<usize>();
+            // Never by 0: then the sum is 0, too.
+            let number = (mask.ne(0.0).sum_all() * within as f64).maximum(1.0);
+            kept.sum_all() / number
+        }
+        reduction => reduction.of(kept),
     }
 }
 

@@ -115,6 +115,10 @@ pub(super) fn examples<T: Element>() -> Vec<Example<T>> {
         example!([y: normal [2, 3], t: normal [3]] => mse(y, t, Reduction::Mean)),
         example!([y: distinct [2, 3], t: values ([3], [0.1, 0.2, 0.3])] => l1(y, t, Reduction::None)),
         example!([y: normal [2, 3], t: normal [3], w: positive [3]] => super::weighted(mse(y, t, Reduction::None), w, Reduction::Mean)),
+        example!([y: normal [2, 3, 2], t: normal [2]] => {
+            let counts = crate::Tensor::from_vec([2, 3], vec![true, false, true, true, false, false]);
+            super::masked(mse(y, t, Reduction::None), &counts, Reduction::Mean)
+        }),
         example!([y: distinct [6], t: values ([1], [0.06])] => huber(y, t, 0.5, Reduction::Sum)),
         example!([y: distinct [6], t: values ([1], [0.06])] => smooth_l1(y, t, 0.5, Reduction::None)),
         example!([y: distinct [6], t: values ([1], [0.06])] => quantile(y, t, 0.9, Reduction::None)),
