@@ -132,6 +132,8 @@ macro_rules! zoo {
 
 zoo! {
     classical {
+        co_rnn: CoRnn = CoRnn::new, "Rusch & Mishra 2021, arXiv:2010.00951";
+        ind_rnn: IndRnn = IndRnn::new, "Li et al. 2018, arXiv:1803.04831";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
     }
     lstms {
