@@ -89,7 +89,7 @@ fn scalars_and_biases() {
     assert_eq!(values(&Ugrnn::new(2).cell::<f64>(3, &mut rng()).bias), [0.0, 0.0, 1.0, 1.0]);
     assert_eq!(values(&IntersectionRnn::new(1).cell::<f64>(3, &mut rng()).bias), [0.0, 0.0, 1.0, 1.0]);
     let cell = Scrn::new(4).learned(true).cell::<f64>(3, &mut rng());
-    assert!(values(cell.beta.as_ref().unwrap()).iter().all(|β| (1.0 / (1.0 + (-β).exp()) - 0.95).abs() < 1e-15));
+    assert!(values(cell.beta.as_ref().unwrap()).iter().all(|beta| (1.0 / (1.0 + (-beta).exp()) - 0.95).abs() < 1e-15));
 
     let cell = Rhn::new(4).depth(2).coupled(false).transform_bias(-3.0).cell::<f64>(3, &mut rng());
     let layer = [[0.0; 4], [-3.0; 4], [3.0; 4]].concat();

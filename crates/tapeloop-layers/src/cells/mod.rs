@@ -7,7 +7,7 @@ pub use config::BuildCell;
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
-use crate::{Cell, Error, Padding, Rules};
+use crate::{Activation, Cell, Error, Initializer, Padding, Rules};
 use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
@@ -142,9 +142,9 @@ zoo! {
         fast_grnn: FastGrnn = FastGrnn::new, "Kusupati et al. 2018, arXiv:1901.02358";
         fast_rnn: FastRnn = FastRnn::new, "Kusupati et al. 2018, arXiv:1901.02358";
         goru: Goru = |units: usize| Goru::new(units.max(2)), "Jing et al. 2017, arXiv:1706.02761";
-        ind_rnn: IndRnn = IndRnn::new, "Li et al. 2018, arXiv:1803.04831";
+        ind_rnn: IndRnn = |units| IndRnn::new(units).activation(Activation::Tanh), "Li et al. 2018, arXiv:1803.04831";
         intersection_rnn: IntersectionRnn = IntersectionRnn::new, "Collins et al. 2016, arXiv:1611.09913";
-        irnn: Irnn = Irnn::new, "Le et al. 2015, arXiv:1504.00941";
+        irnn: Irnn = |units| Irnn::new(units).kernel_initializer(Initializer::GlorotUniform), "Le et al. 2015, arXiv:1504.00941";
         jordan_rnn: JordanRnn = JordanRnn::new, "Jordan 1986";
         lem: Lem = Lem::new, "Rusch et al. 2022, arXiv:2110.04744";
         light_ru: LightRu = LightRu::new, "Ye et al. 2024";

@@ -265,7 +265,7 @@ def flat(z):
 
 
 # What the generator of the cell draws from the seed 0.
-PERMUTATIONS = {3: PERM3, 4: PERM4}
+PERMUTATIONS = {3: [1, 2, 0], 4: [3, 2, 1, 0]}
 
 
 @cell("urnn", weights={"W_re": (F, H), "W_im": (F, H), "D": (3, H), "R": (4, H), "b": (H,)}, states={"h": (lambda s: 2 * s["H"],)})
@@ -287,9 +287,7 @@ def urnn(p, x, s, o):
 def layers(n, o):
     """The pairs of every layer."""
     if o.get("fft"):
-        bits = n.bit_length() - 1
-        turned = lambda k, l: ((k << l) | (k >> (bits - l))) & (n - 1)
-        return [[(turned(2 * k, l), turned(2 * k, l) + (1 << l)) for k in range(n // 2)] for l in range(bits)]
+        return [[(i, i + (1 << l)) for i in range(n) if not i >> l & 1] for l in range(n.bit_length() - 1)]
     return [[(i, i + 1) for i in range(l % 2, n - 1, 2)] for l in range(o["capacity"])]
 
 

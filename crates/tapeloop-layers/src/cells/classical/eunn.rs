@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Complex, Element, Param, Rng, Shape, Var, module, s};
+use tapeloop_autograd::{Complex, Element, Param, Rng, Shape, Tape, Tensor, Var, module};
 
 use super::urnn::modrelu;
 use crate::cells::config::{Fresh, config, rows};
@@ -20,8 +20,8 @@ config! {
     /// ```
     ///
     /// Layers pair neighbours, in turns from the first unit and from the second; `capacity` of them, and with as many as
-    /// there are units any unitary matrix can be reached. With `fft` layer l pairs units whose numbers differ in bit l, as a
-    /// Fourier transform does: there are log₂ units of them.
+    /// there are units any unitary matrix can be reached. With `fft` layer l = 0, 1, … pairs units whose numbers differ in
+    /// bit l, as a Fourier transform does: there are log₂ units of them. Pairs are in the order of their first units.
     Eunn(EunnCell) {
         /// The number of complex units, at least 2.
         units,
@@ -89,17 +89,21 @@ impl<T: Element> Cell<T> for EunnCell<T> {
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let parameter = |param| x.tape().param(param);
         let (θ, φ, one) = (parameter(&self.angles), parameter(&self.phases), x.tape().scalar(1.0));
-        let [mut re, mut im] = state[0].gates();
+        let [re, im] = state[0].gates();
+        let mut h = Complex::new(re, im);
         for layer in 0..self.layers.layers {
-            let own = self.layers.own(layer);
+            let (own, at) = (self.layers.own(layer), self.layers);
             let (θ, φ) = (θ.slice(-1, own.clone()), φ.slice(-1, own));
-            let (cos, sin) = (θ.cos(), θ.sin());
-            let ([ar, br], [ai, bi]) = (self.layers.split(layer, re), self.layers.split(layer, im));
-            let a = Complex::new(cos * ar - sin * br, cos * ai - sin * bi) * Complex::from_polar(one, φ);
-            re = self.layers.join(layer, re, [a.re, sin * ar + cos * br]);
-            im = self.layers.join(layer, im, [a.im, sin * ai + cos * bi]);
+            let (cos, sin, phase) = (θ.cos(), θ.sin(), Complex::from_polar(one, φ));
+            let kept = at.firsts(layer, cos * phase.re) + at.seconds(layer, cos) + at.others(layer, x.tape());
+            let kept = Complex::new(kept, at.firsts(layer, cos * phase.im));
+            let [re, im] = [phase.re, phase.im].map(|part| at.firsts(layer, -sin * part));
+            let (from_second, from_first) = (Complex::new(re, im), at.seconds(layer, sin));
+            let [next, before] =
+                [-1, 1].map(|way| at.apart(layer) * way).map(|by| Complex::new(h.re.roll(by, -1), h.im.roll(by, -1)));
+            h = kept * h + from_second * next + before * from_first;
         }
-        let h = Complex::new(re, im) * Complex::from_polar(one, parameter(&self.diagonal));
+        let h = h * Complex::from_polar(one, parameter(&self.diagonal));
         let [re, im] = x.matmul(&self.kernel).gates();
         let h = modrelu(Complex::new(h.re + re, h.im + im), parameter(&self.bias));
         smallvec![Var::concat([h.re, h.im], -1)]
@@ -148,35 +152,38 @@ impl Turns {
         self.before(layer) as isize..self.before(layer + 1) as isize
     }
 
-    /// The first of the paired units of a layer, and the one behind the last.
-    fn paired(self, layer: usize) -> [usize; 2] {
-        let first = if self.fft { 0 } else { layer % 2 };
-        [first, first + (self.units - first) / 2 * 2]
+    /// How far the units of a pair are apart.
+    pub(super) fn apart(self, layer: usize) -> isize {
+        if self.fft { 1 << layer } else { 1 }
     }
 
-    /// The first units of a layer's pairs, and the second ones.
+    /// A value for each pair, where its first unit is; 0 elsewhere.
     #[track_caller]
-    pub(super) fn split<'t, T: Element>(self, layer: usize, h: Var<'t, T>) -> [Var<'t, T>; 2] {
-        let [start, end] = self.paired(layer).map(|n| n as isize);
-        [h.slice(-1, s(start..end).step(2)), h.slice(-1, s(start + 1..end).step(2))]
+    pub(super) fn firsts<'t, T: Element>(self, layer: usize, x: Var<'t, T>) -> Var<'t, T> {
+        self.at(layer, x, 0)
     }
 
-    /// The units with new pairs. As of a Fourier transform, first units come before all second ones: so the next bit is
-    /// the lowest, and after the last layer all are in their places again.
+    /// A value for each pair, where its second unit is; 0 elsewhere.
     #[track_caller]
-    pub(super) fn join<'t, T: Element>(self, layer: usize, h: Var<'t, T>, [a, b]: [Var<'t, T>; 2]) -> Var<'t, T> {
+    pub(super) fn seconds<'t, T: Element>(self, layer: usize, x: Var<'t, T>) -> Var<'t, T> {
+        self.at(layer, x, self.apart(layer) as usize)
+    }
+
+    #[track_caller]
+    fn at<'t, T: Element>(self, layer: usize, x: Var<'t, T>, behind: usize) -> Var<'t, T> {
         if self.fft {
-            return Var::concat([a, b], -1);
+            let apart = 1 << layer;
+            let runs = x.reshape(&[-1, apart as isize]).place(-1, behind, 1, 2 * apart);
+            return runs.reshape(&[-1]);
         }
-        let n = self.units;
-        let [start, end] = self.paired(layer);
-        let mut joined = a.place(-1, start, 2, n) + b.place(-1, start + 1, 2, n);
-        if start > 0 {
-            joined = joined + h.slice(-1, 0..start as isize).place(-1, 0, 1, n);
-        }
-        if end < n {
-            joined = joined + h.slice(-1, end as isize..).place(-1, end, 1, n);
-        }
-        joined
+        x.place(-1, layer % 2 + behind, 2, self.units)
+    }
+
+    /// 1 where a unit is in no pair.
+    pub(super) fn others<T: Element>(self, layer: usize, tape: &Tape<T>) -> Var<'_, T> {
+        let start = if self.fft { 0 } else { layer % 2 };
+        let end = start + (self.units - start) / 2 * 2;
+        let other = |i: usize| i < start || i >= end;
+        tape.constant(Tensor::from_fn([self.units], |i| T::from_f64(f64::from(other(i[0])))))
     }
 }

@@ -84,10 +84,13 @@ impl<T: Element> Cell<T> for GoruCell<T> {
         let θ = x.tape().param(&self.angles);
         let mut turned = h;
         for layer in 0..self.layers.layers {
-            let θ = θ.slice(-1, self.layers.own(layer));
+            let at = self.layers;
+            let θ = θ.slice(-1, at.own(layer));
             let (cos, sin) = (θ.cos(), θ.sin());
-            let [a, b] = self.layers.split(layer, turned);
-            turned = self.layers.join(layer, turned, [cos * a - sin * b, sin * a + cos * b]);
+            let kept = at.firsts(layer, cos) + at.seconds(layer, cos) + at.others(layer, x.tape());
+            let (from_second, from_first) = (at.firsts(layer, -sin), at.seconds(layer, sin));
+            let [next, before] = [-1, 1].map(|way| turned.roll(at.apart(layer) * way, -1));
+            turned = kept * turned + from_second * next + from_first * before;
         }
         let [xr, xz, xh] = x.matmul(&self.kernel).gates();
         let [br, bz, bh] = x.tape().param(&self.bias).gates();
