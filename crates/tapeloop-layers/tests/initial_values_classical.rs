@@ -180,7 +180,11 @@ fn a_state_that_turns_keeps_its_length() {
             h = cell.step(tape.constant(Tensor::zeros([2, 3])), &[h])[0];
         }
         let after = length(h);
-        assert!(before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-12 * a), "{}: {before:?} {after:?}", config.kind());
+        assert!(
+            before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-12 * a),
+            "{}: {before:?} {after:?}",
+            config.kind()
+        );
     }
 }
 

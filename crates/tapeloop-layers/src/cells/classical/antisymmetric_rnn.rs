@@ -1,7 +1,7 @@
 //! The network whose recurrent matrix is antisymmetric.
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
@@ -88,7 +88,7 @@ impl<T: Element> Cell<T> for AntisymmetricRnnCell<T> {
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let h = state[0];
         let u = x.tape().param(&self.recurrent_kernel);
-        let turned = h.matmul(u - u.t() - self.gamma * x.tape().constant(Tensor::eye(u.dim(0))));
+        let turned = h.matmul(u - u.t()) - self.gamma * h;
         let x = x.matmul(&self.kernel) + &self.bias;
         let change = if self.gated {
             let [z, new] = x.gates();

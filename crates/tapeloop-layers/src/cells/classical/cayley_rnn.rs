@@ -44,8 +44,10 @@ pub struct CayleyRnnCell<T: Element = f32> {
     pub bias: Param<T>,
     /// The diagonal of D, (units).
     pub signs: Tensor<T>,
+    /// I, (units, units).
+    pub identity: Tensor<T>,
 }
-module!(CayleyRnnCell<T> { kernel, recurrent_kernel, bias } rest { signs });
+module!(CayleyRnnCell<T> { kernel, recurrent_kernel, bias } rest { signs, identity });
 
 impl BuildCell for CayleyRnn {
     type Built<T: Element> = CayleyRnnCell<T>;
@@ -61,6 +63,7 @@ impl BuildCell for CayleyRnn {
             recurrent_kernel: self.skew.weight(&mut fresh)?,
             bias: fresh.bias(1, &self.bias_initializer)?,
             signs: Tensor::from_fn([units], |i| T::from_f64(if i[0] < negatives { -1.0 } else { 1.0 })),
+            identity: Tensor::eye(units),
         })
     }
 }
@@ -77,8 +80,7 @@ impl<T: Element> Cell<T> for CayleyRnnCell<T> {
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let h = state[0];
         let a = skew(x.tape().param(&self.recurrent_kernel));
-        let eye = x.tape().constant(Tensor::eye(a.dim(0)));
-        let u = (eye + a).solve(eye - a) * &self.signs;
+        let u = (a + &self.identity).solve(-a + &self.identity) * &self.signs;
         smallvec![modrelu(x.matmul(&self.kernel) + h.matmul(u), x.tape().param(&self.bias))]
     }
 }

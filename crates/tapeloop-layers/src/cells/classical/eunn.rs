@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Complex, Element, Param, Rng, Shape, Tape, Tensor, Var, module};
+use tapeloop_autograd::{Complex, Element, Param, Rng, Shape, Tensor, Var, module};
 
 use super::urnn::modrelu;
 use crate::cells::config::{Fresh, config, rows};
@@ -54,8 +54,10 @@ pub struct EunnCell<T: Element = f32> {
     pub bias: Param<T>,
     /// The layers.
     pub layers: Turns,
+    /// 1 where a unit is in no pair, in even layers and in odd ones.
+    pub others: [Tensor<T>; 2],
 }
-module!(EunnCell<T> { kernel, angles, phases, diagonal, bias } rest { layers });
+module!(EunnCell<T> { kernel, angles, phases, diagonal, bias } rest { layers, others });
 
 impl BuildCell for Eunn {
     type Built<T: Element> = EunnCell<T>;
@@ -73,6 +75,7 @@ impl BuildCell for Eunn {
             diagonal: angles(self.units)?,
             bias,
             layers,
+            others: layers.others(),
         })
     }
 }
@@ -95,7 +98,7 @@ impl<T: Element> Cell<T> for EunnCell<T> {
             let (own, at) = (self.layers.own(layer), self.layers);
             let (θ, φ) = (θ.slice(-1, own.clone()), φ.slice(-1, own));
             let (cos, sin, phase) = (θ.cos(), θ.sin(), Complex::from_polar(one, φ));
-            let kept = at.firsts(layer, cos * phase.re) + at.seconds(layer, cos) + at.others(layer, x.tape());
+            let kept = at.firsts(layer, cos * phase.re) + at.seconds(layer, cos) + &self.others[layer % 2];
             let kept = Complex::new(kept, at.firsts(layer, cos * phase.im));
             let [re, im] = [phase.re, phase.im].map(|part| at.firsts(layer, -sin * part));
             let (from_second, from_first) = (Complex::new(re, im), at.seconds(layer, sin));
@@ -179,11 +182,12 @@ impl Turns {
         x.place(-1, layer % 2 + behind, 2, self.units)
     }
 
-    /// 1 where a unit is in no pair.
-    pub(super) fn others<T: Element>(self, layer: usize, tape: &Tape<T>) -> Var<'_, T> {
-        let start = if self.fft { 0 } else { layer % 2 };
-        let end = start + (self.units - start) / 2 * 2;
-        let other = |i: usize| i < start || i >= end;
-        tape.constant(Tensor::from_fn([self.units], |i| T::from_f64(f64::from(other(i[0])))))
+    /// 1 where a unit is in no pair, in even layers and in odd ones.
+    pub(super) fn others<T: Element>(self) -> [Tensor<T>; 2] {
+        [0, 1].map(|start| {
+            let pairs = start..start + (self.units - start) / 2 * 2;
+            let other = |unit: usize| !self.fft && !pairs.contains(&unit);
+            Tensor::from_fn([self.units], |i| T::from_f64(f64::from(other(i[0]))))
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The gated orthogonal recurrent unit.
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor, Var, module};
 
 use super::eunn::Turns;
 use super::exp_rnn::modrelu;
@@ -51,8 +51,10 @@ pub struct GoruCell<T: Element = f32> {
     pub bias: Param<T>,
     /// The layers.
     pub layers: Turns,
+    /// 1 where a unit is in no pair, in even layers and in odd ones.
+    pub others: [Tensor<T>; 2],
 }
-module!(GoruCell<T> { kernel, recurrent_kernel, angles, bias } rest { layers });
+module!(GoruCell<T> { kernel, recurrent_kernel, angles, bias } rest { layers, others });
 
 impl BuildCell for Goru {
     type Built<T: Element> = GoruCell<T>;
@@ -66,6 +68,7 @@ impl BuildCell for Goru {
             angles: fresh.weight("angle_initializer", [layers.pairs()], &self.angle_initializer)?,
             bias: fresh.bias(3, &self.bias_initializer)?,
             layers,
+            others: layers.others(),
         })
     }
 }
@@ -87,7 +90,7 @@ impl<T: Element> Cell<T> for GoruCell<T> {
             let at = self.layers;
             let θ = θ.slice(-1, at.own(layer));
             let (cos, sin) = (θ.cos(), θ.sin());
-            let kept = at.firsts(layer, cos) + at.seconds(layer, cos) + at.others(layer, x.tape());
+            let kept = at.firsts(layer, cos) + at.seconds(layer, cos) + &self.others[layer % 2];
             let (from_second, from_first) = (at.firsts(layer, -sin), at.seconds(layer, sin));
             let [next, before] = [-1, 1].map(|way| turned.roll(at.apart(layer) * way, -1));
             turned = kept * turned + from_second * next + from_first * before;

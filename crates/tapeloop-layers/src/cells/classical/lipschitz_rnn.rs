@@ -1,7 +1,7 @@
 //! The network with a bounded Lipschitz constant.
 
 use smallvec::smallvec;
-use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
@@ -105,22 +105,21 @@ impl<T: Element> Cell<T> for LipschitzRnnCell<T> {
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let h = state[0];
-        let a = balanced(x.tape().param(&self.linear_kernel), self.linear);
-        let w = h.matmul(balanced(x.tape().param(&self.recurrent_kernel), self.nonlinear));
+        let a = balanced(h, x.tape().param(&self.linear_kernel), self.linear);
+        let w = balanced(h, x.tape().param(&self.recurrent_kernel), self.nonlinear);
         let x = x.matmul(&self.kernel) + &self.bias;
         let change = if self.gated {
             let [new, gate] = x.gates();
-            (w + gate).sigmoid() * (h.matmul(a) + (w + new).tanh())
+            (w + gate).sigmoid() * (a + (w + new).tanh())
         } else {
-            h.matmul(a) + (w + x).tanh()
+            a + (w + x).tanh()
         };
         smallvec![h + self.step_size * change]
     }
 }
 
-/// β (M − Mᵀ) + (1 − β) (M + Mᵀ) − γ I
+/// h (β (M − Mᵀ) + (1 − β) (M + Mᵀ) − γ I)
 #[track_caller]
-fn balanced<T: Element>(m: Var<'_, T>, [β, γ]: [f64; 2]) -> Var<'_, T> {
-    let eye = m.tape().constant(Tensor::eye(m.dim(0)));
-    β * (m - m.t()) + (1.0 - β) * (m + m.t()) - γ * eye
+fn balanced<'t, T: Element>(h: Var<'t, T>, m: Var<'t, T>, [β, γ]: [f64; 2]) -> Var<'t, T> {
+    h.matmul(β * (m - m.t()) + (1.0 - β) * (m + m.t())) - γ * h
 }

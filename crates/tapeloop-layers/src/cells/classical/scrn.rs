@@ -129,8 +129,9 @@ impl<T: Element> Cell<T> for ScrnCell<T> {
     }
 
     fn output<'t>(&self, _: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
-        let (h, s) = (state[0], state[1]);
-        self.output_activation.apply(h.matmul(&self.output_kernel) + s.matmul(&self.context_output_kernel))
+        let parameter = |param| state[0].tape().param(param);
+        let weights = Var::concat([parameter(&self.output_kernel), parameter(&self.context_output_kernel)], 0);
+        self.output_activation.apply(Var::concat([state[0], state[1]], -1).matmul(weights))
     }
 
     fn output_shape(&self) -> Shape {

@@ -121,8 +121,7 @@ pub fn ours(of: &Of<'_>) -> Option<Ours> {
             let gated = of.flag("gated");
             let cell = LipschitzRnn::new(units).step_size(x("eps")).gated(gated);
             let cell = cell.linear_beta(0.8).linear_gamma(0.1).beta(0.6).gamma(0.2);
-            let ours =
-                Ours::new(cell, &["h"]).weight("recurrent_kernel", &["C"]).weight("linear_kernel", &["B"]);
+            let ours = Ours::new(cell, &["h"]).weight("recurrent_kernel", &["C"]).weight("linear_kernel", &["B"]);
             match gated {
                 true => ours.weight("kernel", &["U", "E"]).weight("bias", &["b", "e"]),
                 false => ours.weight("kernel", &["U"]).weight("bias", &["b"]),
