@@ -145,14 +145,16 @@ zoo! {
         ind_rnn: IndRnn = |units| IndRnn::new(units).activation(Activation::Tanh), "Li et al. 2018, arXiv:1803.04831";
         intersection_rnn: IntersectionRnn = IntersectionRnn::new, "Collins et al. 2016, arXiv:1611.09913";
         // Away from where relu has no derivative.
-        irnn: Irnn = |units| Irnn::new(units).kernel_initializer(Initializer::GlorotUniform).bias_initializer(Initializer::Constant { value: 3.0 }), "Le et al. 2015, arXiv:1504.00941";
+        irnn: Irnn = |units| Irnn::new(units).kernel_initializer(Initializer::GlorotUniform)
+            .bias_initializer(Initializer::Constant { value: 3.0 }), "Le et al. 2015, arXiv:1504.00941";
         jordan_rnn: JordanRnn = JordanRnn::new, "Jordan 1986";
         lem: Lem = Lem::new, "Rusch et al. 2022, arXiv:2110.04744";
         light_ru: LightRu = LightRu::new, "Ye et al. 2024";
         lipschitz_rnn: LipschitzRnn = LipschitzRnn::new, "Erichson et al. 2021, arXiv:2006.12070";
         mi_ru: MiRu = MiRu::new, "Zyarah & Kudithipudi 2025, arXiv:2512.17299";
         nbrc: Nbrc = Nbrc::new, "Vecoven et al. 2021, arXiv:2006.05252";
-        np_rnn: NpRnn = |units| NpRnn::new(units).bias_initializer(Initializer::Constant { value: 3.0 }), "Talathi & Vartak 2015, arXiv:1511.03771";
+        np_rnn: NpRnn = |units| NpRnn::new(units).bias_initializer(Initializer::Constant { value: 3.0 }),
+            "Talathi & Vartak 2015, arXiv:1511.03771";
         rhn: Rhn = Rhn::new, "Zilly et al. 2016, arXiv:1607.03474";
         scrn: Scrn = Scrn::new, "Mikolov et al. 2014, arXiv:1412.7753";
         sgrn: Sgrn = Sgrn::new, "Zu & Wei 2020";

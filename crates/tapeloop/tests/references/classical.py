@@ -101,7 +101,7 @@ for name, more in (("intersection_rnn", {"P": (F, H)}), ("intersection_rnn_squar
     cell(name, weights=gates("y", "h", "gy", "gh") | more, states={"y": (H,), "h": (H,)}, output="ys", square=not more)(intersection)
 
 
-@cell("fast_rnn", weights={"W": (F, H), "U": (H, H), "b": (H,), "alpha": (1,), "beta": (1,)}, states={"h": (H,)},
+@cell("fast_rnn", weights={"W": (F, H), "U": (H, H), "b": (H,), "alpha": ("u", (1,), -4.0, -2.0), "beta": ("u", (1,), 2.0, 4.0)}, states={"h": (H,)},
       options=({}, {"activation": "sigmoid"}))
 def fast_rnn(p, x, s, o):
     """Kusupati et al. 2018: c = φ(x W + h U + b); h′ = σ(α) c + σ(β) h"""

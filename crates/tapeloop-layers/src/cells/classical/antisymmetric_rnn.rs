@@ -39,7 +39,8 @@ config! {
     }
 }
 
-/// What [`AntisymmetricRnn`] builds. The last axis of `kernel` and `bias` holds the parts z, h; or h alone, without a gate.
+/// What [`AntisymmetricRnn`] builds. The last axis of `kernel` and `bias` holds the parts z, h; or h alone, without a
+/// gate.
 #[derive(Clone, Debug)]
 pub struct AntisymmetricRnnCell<T: Element = f32> {
     /// Input weights, (input, 2·units) or (input, units).

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The bistable recurrent cell (BRC; Vecoven et al. 2021, arXiv:2006.05252): units that do not see each other, each with
-    /// a feedback a: above 1 it has two stable states and remembers for ever, below it forgets. State: h.
+    /// The bistable recurrent cell (BRC; Vecoven et al. 2021, arXiv:2006.05252): units that do not see each other, each
+    /// with a feedback a: above 1 it has two stable states and remembers for ever, below it forgets. State: h.
     ///
     /// ```text
     /// a = 1 + tanh(x W_a + u_a ∘ h + b_a)

@@ -8,9 +8,9 @@ use crate::layers::keeps_shape;
 use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The clockwork network (CW-RNN; Koutník et al. 2014, arXiv:1402.3511): groups of units, each with a period; at a step
-    /// whose number is no multiple of it a group keeps its state. A group reads itself and those with longer periods.
-    /// States: h, and t, the number of steps so far, of width 1.
+    /// The clockwork network (CW-RNN; Koutník et al. 2014, arXiv:1402.3511): groups of units, each with a period; at a
+    /// step whose number is no multiple of it a group keeps its state. A group reads itself and those with longer
+    /// periods. States: h, and t, the number of steps so far, of width 1.
     ///
     /// ```text
     /// ĥ = tanh(x W + h (U ∘ M) + b),   Mⱼᵢ = 1 where Tⱼ ≥ Tᵢ, else 0

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The coupled oscillatory network (coRNN; Rusch & Mishra 2021, arXiv:2010.00951): y″ = tanh(y W + y′ 𝓦 + x V + b) − γ y
-    /// − ε y′, forced and damped oscillators, with steps of length Δt. States: y, z = y′.
+    /// The coupled oscillatory network (coRNN; Rusch & Mishra 2021, arXiv:2010.00951): y″ = tanh(y W + y′ 𝓦 + x V + b)
+    /// − γ y − ε y′, forced and damped oscillators, with steps of length Δt. States: y, z = y′.
     ///
     /// ```text
     /// z′ = z + Δt (tanh(y W + z 𝓦 + x V + b) − γ y − ε z)
@@ -27,8 +27,8 @@ config! {
         gamma: f64 = 2.7,
         /// ε, the damping. Default 4.7.
         epsilon: f64 = 4.7,
-        /// Of V, W, 𝓦 and b. Default none: uniform within ±1/√(input + 2·units), as a layer of all three inputs starts in
-        /// the authors' programs.
+        /// Of V, W, 𝓦 and b. Default none: uniform within ±1/√(input + 2·units), as a layer of all three inputs starts
+        /// in the authors' programs.
         initializer: Option<Initializer> = None,
     }
 }

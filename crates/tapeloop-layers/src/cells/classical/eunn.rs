@@ -10,18 +10,19 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The efficient unitary network (EUNN; Jing et al. 2017, arXiv:1612.05231): the state is complex, and what takes it to
-    /// the next step is a product of layers that turn pairs of units, and a diagonal of phases. State: h, the real parts
-    /// and then the imaginary ones, 2·units wide; it is the output, too.
+    /// The efficient unitary network (EUNN; Jing et al. 2017, arXiv:1612.05231): the state is complex, and what takes
+    /// it to the next step is a product of layers that turn pairs of units, and a diagonal of phases. State: h, the
+    /// real parts and then the imaginary ones, 2·units wide; it is the output, too.
     ///
     /// ```text
     /// layer: aⱼ ← e^(iφⱼ) (cos θⱼ aⱼ − sin θⱼ bⱼ),   bⱼ ← sin θⱼ aⱼ + cos θⱼ bⱼ
     /// h′ = modReLU(diag(e^(iω)) F_L … F₁ h + W x; b),   modReLU(z; b) = relu(|z| + b) z / |z|
     /// ```
     ///
-    /// Layers pair neighbours, in turns from the first unit and from the second; `capacity` of them, and with as many as
-    /// there are units any unitary matrix can be reached. With `fft` layer l = 0, 1, … pairs units whose numbers differ in
-    /// bit l, as a Fourier transform does: there are log₂ units of them. Pairs are in the order of their first units.
+    /// Layers pair neighbours, in turns from the first unit and from the second; `capacity` of them, and with as many
+    /// as there are units any unitary matrix can be reached. With `fft` layer l = 0, 1, … pairs units whose numbers
+    /// differ in bit l, as a Fourier transform does: there are log₂ units of them. Pairs are in the order of their
+    /// first units.
     Eunn(EunnCell) {
         /// The number of complex units, at least 2.
         units,

@@ -8,17 +8,17 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, Nonlinearity, State, StateShapes};
 
 config! {
-    /// expRNN (Lezcano-Casado & Martínez-Rubio 2019, arXiv:1901.08428): the recurrent matrix is the exponential of a skew
-    /// symmetric one, and so orthogonal whatever its weights are. State: h.
+    /// expRNN (Lezcano-Casado & Martínez-Rubio 2019, arXiv:1901.08428): the recurrent matrix is the exponential of a
+    /// skew symmetric one, and so orthogonal whatever its weights are. State: h.
     ///
     /// ```text
     /// A = triu(S) − triu(S)ᵀ
     /// h′ = modReLU(x W + h e^A; b),   modReLU(z; b) = sign(z) relu(|z| + b)
     /// ```
     ///
-    /// The exponential is computed once for a sequence, in double precision. The paper trains S ten times slower than the
-    /// rest: give `recurrent_kernel` an optimizer's group of its own. Moving the point around which the map is taken
-    /// ("dynamic trivializations") is a matter of training, and no part of the cell.
+    /// The exponential is computed once for a sequence, in double precision. The paper trains S ten times slower than
+    /// the rest: give `recurrent_kernel` an optimizer's group of its own. Moving the point around which the map is
+    /// taken ("dynamic trivializations") is a matter of training, and no part of the cell.
     ExpRnn(ExpRnnCell) {
         /// The width of h.
         units,

@@ -8,8 +8,8 @@ use crate::layers::positive;
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// FastGRNN (Kusupati et al. 2018, arXiv:1901.02358): a gate and a candidate made of the same product, apart only by
-    /// their biases. Few weights, and fewer with low rank: for small machines. State: h.
+    /// FastGRNN (Kusupati et al. 2018, arXiv:1901.02358): a gate and a candidate made of the same product, apart only
+    /// by their biases. Few weights, and fewer with low rank: for small machines. State: h.
     ///
     /// ```text
     /// p = x W + h U
@@ -18,8 +18,8 @@ config! {
     /// h′ = z ∘ h + (σ(ζ) (1 − z) + σ(ν)) ∘ c
     /// ```
     ///
-    /// W may be a product of (input, rank) and (rank, units), and U likewise. The paper goes on to make weights sparse and
-    /// to round them to 8 bits, which are matters of training.
+    /// W may be a product of (input, rank) and (rank, units), and U likewise. The paper goes on to make weights sparse
+    /// and to round them to 8 bits, which are matters of training.
     ///
     /// ```
     /// use tapeloop_autograd::{Module, Rng};

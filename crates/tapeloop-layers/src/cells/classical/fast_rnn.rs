@@ -16,8 +16,8 @@ config! {
     /// h′ = σ(α) c + σ(β) h
     /// ```
     ///
-    /// α starts at −3 and β at 3: little of the candidate, most of the state. (A program is about that has them the other
-    /// way round.)
+    /// α starts at −3 and β at 3: little of the candidate, most of the state. (A program is about that has them the
+    /// other way round.)
     FastRnn(FastRnnCell) {
         /// The width of h.
         units,

@@ -9,8 +9,9 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The gated orthogonal recurrent unit (GORU; Jing et al. 2017, arXiv:1706.02761): a GRU whose candidate reads the state
-    /// through an orthogonal matrix, a product of layers that turn pairs of units as in [`Eunn`](crate::Eunn). State: h.
+    /// The gated orthogonal recurrent unit (GORU; Jing et al. 2017, arXiv:1706.02761): a GRU whose candidate reads the
+    /// state through an orthogonal matrix, a product of layers that turn pairs of units as in [`Eunn`](crate::Eunn).
+    /// State: h.
     ///
     /// ```text
     /// layer: aⱼ ← cos θⱼ aⱼ − sin θⱼ bⱼ,   bⱼ ← sin θⱼ aⱼ + cos θⱼ bⱼ

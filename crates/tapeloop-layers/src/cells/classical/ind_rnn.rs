@@ -8,16 +8,16 @@ use crate::layers::keeps_shape;
 use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The independently recurrent network (IndRNN; Li et al. 2018, arXiv:1803.04831): each unit reads of the state only
-    /// itself; what the units have to do with each other is the next layer's. State: h.
+    /// The independently recurrent network (IndRNN; Li et al. 2018, arXiv:1803.04831): each unit reads of the state
+    /// only itself; what the units have to do with each other is the next layer's. State: h.
     ///
     /// ```text
     /// h′ = relu(x W + u ∘ h + b)
     /// ```
     ///
-    /// A gradient grows by |u| a step. The paper keeps |u| at no more than γ^(1/T) over T steps, with γ from 2 to 10, or
-    /// at 1. That is a constraint here. `recurrent_kernel` is one row, (1, units), so that norms along the first axis, as
-    /// constraints have them by default, are those of single weights:
+    /// A gradient grows by |u| a step. The paper keeps |u| at no more than γ^(1/T) over T steps, with γ from 2 to 10,
+    /// or at 1. That is a constraint here. `recurrent_kernel` is one row, (1, units), so that norms along the first
+    /// axis, as constraints have them by default, are those of single weights:
     ///
     /// ```
     /// use tapeloop_layers::{Constraint, IndRnn, Recurrent, Sequential};

@@ -7,8 +7,9 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The intersection network (+RNN; Collins et al. 2016, arXiv:1611.09913): two streams, the state through time and the
-    /// input through depth, each of which a gate keeps or replaces. States: y, h; y is the output, and no step reads it.
+    /// The intersection network (+RNN; Collins et al. 2016, arXiv:1611.09913): two streams, the state through time and
+    /// the input through depth, each of which a gate keeps or replaces. States: y, h; y is the output, and no step
+    /// reads it.
     ///
     /// ```text
     /// ŷ = relu(x W_y + h U_y + b_y)           ĥ = tanh(x W_h + h U_h + b_h)

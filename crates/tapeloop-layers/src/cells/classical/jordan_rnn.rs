@@ -8,8 +8,8 @@ use crate::layers::{keeps_shape, positive};
 use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// Jordan's network (Jordan 1986, "Serial order: a parallel distributed processing approach"): the hidden layer reads
-    /// the last output, where Elman's reads itself. State: y, as wide as the output.
+    /// Jordan's network (Jordan 1986, "Serial order: a parallel distributed processing approach"): the hidden layer
+    /// reads the last output, where Elman's reads itself. State: y, as wide as the output.
     ///
     /// ```text
     /// h = tanh(x W + y U + b)

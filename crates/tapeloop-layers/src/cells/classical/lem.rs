@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Distribution, Error, Fan, Initializer, State, StateShapes};
 
 config! {
-    /// Long expressive memory (LEM; Rusch et al. 2022, arXiv:2110.04744): two states that each move at a learned pace, the
-    /// second through the first. States: y, z.
+    /// Long expressive memory (LEM; Rusch et al. 2022, arXiv:2110.04744): two states that each move at a learned pace,
+    /// the second through the first. States: y, z.
     ///
     /// ```text
     /// Δ₁ = Δt σ(x W₁ + y U₁ + b₁)
@@ -42,8 +42,8 @@ fn within(mode: Fan, gates: usize) -> Initializer {
     }
 }
 
-/// What [`Lem`] builds. The last axis of `kernel` and `bias` holds the parts Δ₁, Δ₂, z, y; that of `recurrent_kernel`, of
-/// y's own weights, the first three.
+/// What [`Lem`] builds. The last axis of `kernel` and `bias` holds the parts Δ₁, Δ₂, z, y; that of `recurrent_kernel`,
+/// of y's own weights, the first three.
 #[derive(Clone, Debug)]
 pub struct LemCell<T: Element = f32> {
     /// Input weights, (input, 4·units).

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The light recurrent unit (Ye et al. 2024, "Light recurrent unit: towards an interpretable recurrent neural network
-    /// for modeling long-range dependency"): a gate that reads the state, a candidate that does not. State: h.
+    /// The light recurrent unit (Ye et al. 2024, "Light recurrent unit: towards an interpretable recurrent neural
+    /// network for modeling long-range dependency"): a gate that reads the state, a candidate that does not. State: h.
     ///
     /// ```text
     /// ĥ = tanh(x W_h)

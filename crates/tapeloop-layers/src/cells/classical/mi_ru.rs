@@ -7,9 +7,9 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The minion recurrent unit (MiRU; as in Zyarah & Kudithipudi 2025, arXiv:2512.17299): a GRU whose update gate is one
-    /// number for all units. With `reset` given its reset gate is a number, too (MiRU2); without, it is learned (MiRU1).
-    /// State: h.
+    /// The minion recurrent unit (MiRU; as in Zyarah & Kudithipudi 2025, arXiv:2512.17299): a GRU whose update gate is
+    /// one number for all units. With `reset` given its reset gate is a number, too (MiRU2); without, it is learned
+    /// (MiRU1). State: h.
     ///
     /// ```text
     /// MiRU1: r = σ(x W_r + h U_r + b_r)     MiRU2: r = θ

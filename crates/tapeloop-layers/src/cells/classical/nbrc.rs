@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The neuromodulated bistable recurrent cell (nBRC; Vecoven et al. 2021, arXiv:2006.05252): as [`Brc`](crate::Brc), but
-    /// what a unit remembers, and for how long, depends on all units. State: h.
+    /// The neuromodulated bistable recurrent cell (nBRC; Vecoven et al. 2021, arXiv:2006.05252): as
+    /// [`Brc`](crate::Brc), but what a unit remembers, and for how long, depends on all units. State: h.
     ///
     /// ```text
     /// a = 1 + tanh(x W_a + h U_a + b_a)

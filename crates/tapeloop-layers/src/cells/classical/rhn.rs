@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The recurrent highway network (RHN; Zilly et al. 2016, arXiv:1607.03474): from one step to the next the state goes
-    /// through `depth` highway layers, of which the first reads the input. State: s.
+    /// The recurrent highway network (RHN; Zilly et al. 2016, arXiv:1607.03474): from one step to the next the state
+    /// goes through `depth` highway layers, of which the first reads the input. State: s.
     ///
     /// ```text
     /// for l = 1, …, depth:
@@ -35,8 +35,8 @@ config! {
     }
 }
 
-/// What [`Rhn`] builds. The last axis of `kernel` holds the parts h, t and, if it is not coupled, c; the last axes of the
-/// others hold these for one layer after the other.
+/// What [`Rhn`] builds. The last axis of `kernel` holds the parts h, t and, if it is not coupled, c; the last axes of
+/// the others hold these for one layer after the other.
 #[derive(Clone, Debug)]
 pub struct RhnCell<T: Element = f32> {
     /// Input weights, (input, gates·units).

@@ -17,8 +17,8 @@ config! {
     /// y = f(h′ U + s′ V)
     /// ```
     ///
-    /// The output is y; in the paper f is the softmax over words. There are no biases. With `learned` every context unit
-    /// has an α of its own, σ(β), and β is a weight.
+    /// The output is y; in the paper f is the softmax over words. There are no biases. With `learned` every context
+    /// unit has an α of its own, σ(β), and β is a weight.
     Scrn(ScrnCell) {
         /// The width of h.
         units,

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The simple gated recurrent network (SGRN; Zu & Wei 2020, "A simple gated recurrent network for detection of power
-    /// quality disturbances"): a gate, and a candidate that is the gate's own view of the input. State: h.
+    /// The simple gated recurrent network (SGRN; Zu & Wei 2020, "A simple gated recurrent network for detection of
+    /// power quality disturbances"): a gate, and a candidate that is the gate's own view of the input. State: h.
     ///
     /// ```text
     /// f = σ(x W + h U + b)

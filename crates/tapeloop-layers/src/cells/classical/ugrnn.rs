@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The update gate network (UGRNN; Collins et al. 2016, arXiv:1611.09913): Elman's network with one gate, which mixes
-    /// the state with its candidate. State: h.
+    /// The update gate network (UGRNN; Collins et al. 2016, arXiv:1611.09913): Elman's network with one gate, which
+    /// mixes the state with its candidate. State: h.
     ///
     /// ```text
     /// c = tanh(x W_c + h U_c + b_c)

@@ -7,18 +7,18 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Fan, Initializer, Nonlinearity, State, StateShapes};
 
 config! {
-    /// UnICORNN (Rusch & Mishra 2021, arXiv:2103.05487): oscillators without damping that do not see each other, each with
-    /// a learned pace σ(c), in symplectic steps of length Δt. What units have to do with each other is the next layer's: it
-    /// is meant for stacks. States: y, z.
+    /// UnICORNN (Rusch & Mishra 2021, arXiv:2103.05487): oscillators without damping that do not see each other, each
+    /// with a learned pace σ(c), in symplectic steps of length Δt. What units have to do with each other is the next
+    /// layer's: it is meant for stacks. States: y, z.
     ///
     /// ```text
     /// z′ = z − Δt σ(c) ∘ (tanh(u ∘ y + x V + b) + α y)
     /// y′ = y + Δt σ(c) ∘ z′
     /// ```
     ///
-    /// A step can be inverted, so that a backward pass needs no states from the forward one; that is no part of the cell,
-    /// and [`Checkpoint`](tapeloop_autograd::Checkpoint) saves memory instead. Δt and α are to be searched for: the defaults
-    /// are those for permuted digits read pixel by pixel (3 layers of 256 units, learning rate 0.00251).
+    /// A step can be inverted, so that a backward pass needs no states from the forward one; that is no part of the
+    /// cell, and [`Checkpoint`](tapeloop_autograd::Checkpoint) saves memory instead. Δt and α are to be searched for:
+    /// the defaults are those for permuted digits read pixel by pixel (3 layers of 256 units, learning rate 0.00251).
     Unicornn(UnicornnCell) {
         /// The width of y and of z.
         units,

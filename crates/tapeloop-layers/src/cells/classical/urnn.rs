@@ -7,9 +7,9 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The unitary evolution network (uRNN; Arjovsky et al. 2016, arXiv:1511.06464): the state is complex, and what takes
-    /// it to the next step is unitary, a product of phases, Fourier transforms, reflections and a permutation with few
-    /// weights. State: h, the real parts and then the imaginary ones, 2·units wide; it is the output, too.
+    /// The unitary evolution network (uRNN; Arjovsky et al. 2016, arXiv:1511.06464): the state is complex, and what
+    /// takes it to the next step is unitary, a product of phases, Fourier transforms, reflections and a permutation
+    /// with few weights. State: h, the real parts and then the imaginary ones, 2·units wide; it is the output, too.
     ///
     /// ```text
     /// U = D₃ R₂ F⁻¹ D₂ Π R₁ F D₁
@@ -17,8 +17,8 @@ config! {
     /// h′ = modReLU(U h + W x; b),   modReLU(z; b) = relu(|z| + b) z / |z|
     /// ```
     ///
-    /// Π is drawn once, from `permutation_seed`, and is no weight. The paper also learns the state before the first step;
-    /// here it is 0, as for any cell.
+    /// Π is drawn once, from `permutation_seed`, and is no weight. The paper also learns the state before the first
+    /// step; here it is 0, as for any cell.
     Urnn(UrnnCell) {
         /// The number of complex units.
         units,

@@ -13,6 +13,10 @@ fn plain(ours: Ours) -> Ours {
     ours.weight("kernel", &["W"]).weight("recurrent_kernel", &["U"]).weight("bias", &["b"])
 }
 
+fn names(all: &[String]) -> Vec<&str> {
+    all.iter().map(String::as_str).collect()
+}
+
 pub fn ours(of: &Of<'_>) -> Option<Ours> {
     let units = of.units;
     let x = |name: &str| of.number(name).unwrap_or_else(|| panic!("the case has no {name}"));
@@ -141,7 +145,6 @@ pub fn ours(of: &Of<'_>) -> Option<Ours> {
                 (1..=depth).flat_map(layer).collect()
             };
             let (recurrent, bias) = (each("R"), each("b"));
-            let names = |all: &[String]| all.iter().map(String::as_str).collect::<Vec<_>>();
             let kernel: Vec<String> = kinds.iter().map(|kind| format!("W_{kind}")).collect();
             Ours::new(Rhn::new(units).depth(depth).coupled(coupled), &["s"])
                 .weight("kernel", &names(&kernel))
