@@ -137,7 +137,7 @@ fn skew_symmetric_blocks() {
     for (skew, low, high) in [(SkewInitializer::Henaff, -PI, PI), (SkewInitializer::Cayley, -1.0, 0.0)] {
         let cell = ExpRnn::new(301).skew(skew).cell::<f64>(3, &mut rng());
         let s = cell.recurrent_kernel.value();
-        let in_block = |i: usize, j: usize| i % 2 == 0 && j == i + 1;
+        let in_block = |i: usize, j: usize| i.is_multiple_of(2) && j == i + 1;
         let all = |i: usize| (0..301).map(move |j| (i, j));
         assert!((0..301).flat_map(all).all(|(i, j)| in_block(i, j) || s.at(&[i, j]) == 0.0));
         let blocks: Vec<f64> = (0..150).map(|block| s.at(&[2 * block, 2 * block + 1])).collect();
@@ -195,10 +195,10 @@ fn clocks() {
     let tape = Tape::inference();
     let x = tape.constant(Tensor::ones([1, 3]));
     let (mut h, mut t) = (tape.constant(Tensor::zeros([1, 6])), tape.constant(Tensor::zeros([1, 1])));
-    for step in 0..14 {
+    for step in 0..14usize {
         let next = cell.step(x, &[h, t]);
         let moved: Vec<bool> = h.value().to_vec().iter().zip(next[0].value().to_vec()).map(|(a, b)| *a != b).collect();
-        let due = |period: usize| step % period == 0;
+        let due = |period| step.is_multiple_of(period);
         assert_eq!(moved, [due(1), due(1), due(2), due(2), due(3), due(3)], "step {step}");
         (h, t) = (next[0], next[1]);
         assert_eq!(t.item(), ((step + 1) % 6) as f64);
