@@ -202,7 +202,8 @@ fn everything(rnn: &Boxed<f64>, x: &Tensor<f64>) -> Vec<Tensor<f64>> {
     let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
     let norm = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap();
     let second = norm.backward();
-    let second = leaves.iter().map(|&leaf| second.wrt(leaf).unwrap().clone());
+    // A state that no step reads, as one that is an output alone, has none.
+    let second = leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape())));
     all.into_iter().chain(first).map(Var::value).chain(second).collect()
 }
 

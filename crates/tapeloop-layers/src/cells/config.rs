@@ -1,6 +1,6 @@
 //! What cells are built from.
 
-use tapeloop_autograd::{Element, Param, Rng, Shape};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor};
 
 use crate::layers::positive;
 use crate::{Cell, Error, Initializer, Rules};
@@ -61,6 +61,15 @@ impl<'r> Fresh<'r> {
         self.weight("bias_initializer", [self.units.saturating_mul(gates)], from)
     }
 
+    /// `bias`, (gates·units), where each gate has an initializer of its own.
+    pub(crate) fn biases<T: Element>(&mut self, gates: &[&Initializer]) -> Result<Param<T>, Error> {
+        let mut values = Vec::new();
+        for from in gates {
+            values.extend(self.bias::<T>(1, from)?.value().to_vec());
+        }
+        Ok(Param::new(Tensor::from_vec([values.len()], values)))
+    }
+
     /// Any weight. If there can be none, `setting` is to blame.
     pub(crate) fn weight<T: Element>(
         &mut self,
@@ -69,6 +78,26 @@ impl<'r> Fresh<'r> {
         from: &Initializer,
     ) -> Result<Param<T>, Error> {
         from.weight(self.cell, setting, shape, self.rng)
+    }
+
+    /// The rule for a number.
+    pub(crate) fn number(&self, setting: &str, x: f64, rule: &str, keeps: impl Fn(f64) -> bool) -> Result<(), Error> {
+        if x.is_finite() && keeps(x) { Ok(()) } else { Err(self.wrong(format!("{setting}: {x} is not {rule}"))) }
+    }
+
+    /// The rule for a step of time: above 0.
+    pub(crate) fn positive(&self, setting: &str, x: f64) -> Result<(), Error> {
+        self.number(setting, x, "a number above 0", |x| x > 0.0)
+    }
+
+    /// The rule for a share.
+    pub(crate) fn share(&self, setting: &str, x: f64) -> Result<(), Error> {
+        self.number(setting, x, "in 0..=1", |x| (0.0..=1.0).contains(&x))
+    }
+
+    /// The rule for any other number.
+    pub(crate) fn finite(&self, setting: &str, x: f64) -> Result<(), Error> {
+        self.number(setting, x, "a finite number", |_| true)
     }
 
     /// What is wrong with a setting.

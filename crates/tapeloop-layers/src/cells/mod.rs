@@ -7,7 +7,7 @@ pub use config::BuildCell;
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
-use crate::{Cell, Error, Padding, Rules};
+use crate::{Activation, Cell, Error, Initializer, Padding, Rules};
 use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
@@ -150,7 +150,37 @@ macro_rules! zoo {
 
 zoo! {
     classical {
+        antisymmetric_rnn: AntisymmetricRnn = AntisymmetricRnn::new, "Chang et al. 2019, arXiv:1902.09689";
+        brc: Brc = Brc::new, "Vecoven et al. 2021, arXiv:2006.05252";
+        cayley_rnn: CayleyRnn = CayleyRnn::new, "Helfrich et al. 2018, arXiv:1707.09520";
+        clockwork_rnn: ClockworkRnn = ClockworkRnn::new, "Koutník et al. 2014, arXiv:1402.3511";
+        co_rnn: CoRnn = CoRnn::new, "Rusch & Mishra 2021, arXiv:2010.00951";
+        eunn: Eunn = |units: usize| Eunn::new(units.max(2)), "Jing et al. 2017, arXiv:1612.05231";
+        exp_rnn: ExpRnn = ExpRnn::new, "Lezcano-Casado & Martínez-Rubio 2019, arXiv:1901.08428";
+        fast_grnn: FastGrnn = FastGrnn::new, "Kusupati et al. 2018, arXiv:1901.02358";
+        fast_rnn: FastRnn = FastRnn::new, "Kusupati et al. 2018, arXiv:1901.02358";
+        goru: Goru = |units: usize| Goru::new(units.max(2)), "Jing et al. 2017, arXiv:1706.02761";
+        ind_rnn: IndRnn = |units| IndRnn::new(units).activation(Activation::Tanh), "Li et al. 2018, arXiv:1803.04831";
+        intersection_rnn: IntersectionRnn = IntersectionRnn::new, "Collins et al. 2016, arXiv:1611.09913";
+        // Away from where relu has no derivative.
+        irnn: Irnn = |units| Irnn::new(units).kernel_initializer(Initializer::GlorotUniform)
+            .bias_initializer(Initializer::Constant { value: 3.0 }), "Le et al. 2015, arXiv:1504.00941";
+        jordan_rnn: JordanRnn = JordanRnn::new, "Jordan 1986";
+        lem: Lem = Lem::new, "Rusch et al. 2022, arXiv:2110.04744";
+        light_ru: LightRu = LightRu::new, "Ye et al. 2024";
+        lipschitz_rnn: LipschitzRnn = LipschitzRnn::new, "Erichson et al. 2021, arXiv:2006.12070";
+        mi_ru: MiRu = MiRu::new, "Zyarah & Kudithipudi 2025, arXiv:2512.17299";
+        nbrc: Nbrc = Nbrc::new, "Vecoven et al. 2021, arXiv:2006.05252";
+        np_rnn: NpRnn = |units| NpRnn::new(units).bias_initializer(Initializer::Constant { value: 3.0 }),
+            "Talathi & Vartak 2015, arXiv:1511.03771";
+        rhn: Rhn = Rhn::new, "Zilly et al. 2016, arXiv:1607.03474";
+        scrn: Scrn = Scrn::new, "Mikolov et al. 2014, arXiv:1412.7753";
+        sgrn: Sgrn = Sgrn::new, "Zu & Wei 2020";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
+        star: Star = Star::new, "Turkoglu et al. 2019, arXiv:1911.11033";
+        ugrnn: Ugrnn = Ugrnn::new, "Collins et al. 2016, arXiv:1611.09913";
+        unicornn: Unicornn = Unicornn::new, "Rusch & Mishra 2021, arXiv:2103.05487";
+        urnn: Urnn = Urnn::new, "Arjovsky et al. 2016, arXiv:1511.06464";
     }
     lstms {
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";

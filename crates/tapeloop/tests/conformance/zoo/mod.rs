@@ -1,5 +1,6 @@
 //! Cells of the zoo against references that were written straight from their papers.
 
+mod classical;
 mod grus;
 
 use serde_json::Value as Json;
@@ -91,7 +92,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let name = case.config["cell"].as_str().ok_or("the case names no cell")?;
     let units = case.config["dims"][3].as_u64().ok_or("the case has no dims")? as usize;
     let of = Of { cell: name, units, options: &case.config["options"] };
-    let Some(ours) = grus::ours(&of) else {
+    let Some(ours) = grus::ours(&of).or_else(|| classical::ours(&of)) else {
         return Ok(Outcome::Skipped(format!("there is no cell {name} yet")));
     };
     let tape = Tape::new();
@@ -110,8 +111,10 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
         let mut found = Err(format!("{name} has no weight {own}"));
         rnn.visit_mut(&mut Path::default(), &mut |path, param: &mut Param<T>| {
             if path.as_str().strip_prefix("cell.") == Some(*own) {
-                found = if param.value().shape() == value.shape() {
-                    param.set(value.clone());
+                // A row here may be a vector there.
+                let row = [&[1], value.shape().dims()].concat();
+                found = if [value.shape().dims(), &row].contains(&param.value().shape().dims()) {
+                    param.set(value.reshape(&param.value().shape().iter().map(|&n| n as isize).collect::<Vec<_>>()));
                     Ok(())
                 } else {
                     Err(format!("{own} has the shape {}, not {}", param.value().shape(), value.shape()))
@@ -155,6 +158,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
             let shape = file.need(&format!("w/{name}"))?.shape();
             let width = shape.last().copied().unwrap_or(1) as isize;
             let part = if shape.rank() == 0 { gradient.clone() } else { gradient.slice(-1, start..start + width) };
+            let part = part.reshape(&shape.iter().map(|&n| n as isize).collect::<Vec<_>>());
             numbers.insert(format!("grad/w/{name}"), Any::Float(part));
             start += width;
         }
