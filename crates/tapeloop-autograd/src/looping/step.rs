@@ -176,9 +176,10 @@ impl<T: Element> Step<T> {
         marked
     }
 
-    /// Without the nodes that no root is made of.
+    /// Without the nodes that no root is made of. States stay, also where nothing reads them.
     pub(crate) fn pruned(&self) -> Self {
-        let alive = self.ancestors(self.roots());
+        let mut alive = self.ancestors(self.roots());
+        self.nodes.iter().zip(&mut alive).for_each(|(node, alive)| *alive |= matches!(node.source, Source::State(_)));
         let mut place = vec![usize::MAX; self.nodes.len()];
         let mut out = Self::default();
         for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| alive[*id]) {

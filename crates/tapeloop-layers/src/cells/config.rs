@@ -1,6 +1,6 @@
 //! What cells are built from.
 
-use tapeloop_autograd::{Element, Param, Rng, Shape};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Var};
 
 use crate::layers::positive;
 use crate::{Cell, Error, Initializer, Rules};
@@ -61,6 +61,20 @@ impl<'r> Fresh<'r> {
         self.weight("bias_initializer", [self.units.saturating_mul(gates)], from)
     }
 
+    /// `bias`, (gates·units), with 1 in the part of the gate `ones`, if there is one.
+    pub(crate) fn bias_with_ones<T: Element>(
+        &mut self,
+        gates: usize,
+        from: &Initializer,
+        ones: Option<usize>,
+    ) -> Result<Param<T>, Error> {
+        let mut bias = self.bias(gates, from)?;
+        if let Some(gate) = ones {
+            bias.value_mut()[gate * self.units..(gate + 1) * self.units].fill(T::ONE);
+        }
+        Ok(bias)
+    }
+
     /// Any weight. If there can be none, `setting` is to blame.
     pub(crate) fn weight<T: Element>(
         &mut self,
@@ -71,9 +85,42 @@ impl<'r> Fresh<'r> {
         from.weight(self.cell, setting, shape, self.rng)
     }
 
+    /// The rule for a bound that values are kept within, if there is one.
+    pub(crate) fn bound(&self, setting: &str, bound: Option<f64>) -> Result<(), Error> {
+        match bound {
+            Some(bound) if !(bound > 0.0) => Err(self.wrong(format!("{setting}: a bound of {bound} is not above 0"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rule for a probability.
+    pub(crate) fn probability(&self, setting: &str, p: f64) -> Result<(), Error> {
+        match (0.0..=1.0).contains(&p) {
+            true => Ok(()),
+            false => Err(self.wrong(format!("{setting}: a rate of {p} is not in 0..=1"))),
+        }
+    }
+
+    /// The rule for a number that is at least 0.
+    pub(crate) fn at_least_0(&self, setting: &str, x: f64) -> Result<(), Error> {
+        match (0.0..f64::INFINITY).contains(&x) {
+            true => Ok(()),
+            false => Err(self.wrong(format!("{setting}: {x} is no finite number of at least 0"))),
+        }
+    }
+
     /// What is wrong with a setting.
     pub(crate) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::config(self.cell, problem)
+    }
+}
+
+/// z within ± a bound, if there is one.
+#[track_caller]
+pub(crate) fn clipped<T: Element>(z: Var<'_, T>, bound: Option<f64>) -> Var<'_, T> {
+    match bound {
+        Some(bound) => z.clamp(-bound, bound),
+        None => z,
     }
 }
 

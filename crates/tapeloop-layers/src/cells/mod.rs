@@ -132,14 +132,29 @@ macro_rules! zoo {
 
 zoo! {
     classical {
+        layer_norm_simple_rnn: LayerNormSimpleRnn = LayerNormSimpleRnn::new, "Ba et al. 2016, arXiv:1607.06450";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
     }
     lstms {
+        atr: Atr = Atr::new, "Zhang et al. 2018, arXiv:1810.12546";
+        capped_lstm: CappedLstm = CappedLstm::new, "Melis et al. 2017, arXiv:1707.05589";
+        cfn: Cfn = Cfn::new, "Laurent & von Brecht 2016, arXiv:1612.06212";
+        cifg_lstm: CifgLstm = CifgLstm::new, "Greff et al. 2015, arXiv:1503.04069";
+        janet: Janet = Janet::new, "van der Westhuizen & Lasenby 2018, arXiv:1804.04849";
+        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(0.01), "Ba et al. 2016, arXiv:1607.06450";
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
+        lstm1997: Lstm1997 = Lstm1997::new, "Hochreiter & Schmidhuber 1997";
+        memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
+        peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
+        ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
+        recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new, "Semeniuta et al. 2016, arXiv:1603.05118";
+        ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
+        layer_norm_gru: LayerNormGru = LayerNormGru::new, "Ba et al. 2016, arXiv:1607.06450";
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
+        recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new, "Semeniuta et al. 2016, arXiv:1603.05118";
     }
     grids {
         conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),
