@@ -109,6 +109,14 @@ impl<'r> Fresh<'r> {
         }
     }
 
+    /// The rule for a number of repetitions, which no text may make endless.
+    pub(crate) fn at_most(&self, setting: &str, n: usize, most: usize) -> Result<(), Error> {
+        match n <= most {
+            true => Ok(()),
+            false => Err(self.wrong(format!("{setting}: {n} is more than {most}"))),
+        }
+    }
+
     /// What is wrong with a setting.
     pub(crate) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::config(self.cell, problem)

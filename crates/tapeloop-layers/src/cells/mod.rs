@@ -7,7 +7,7 @@ pub use config::BuildCell;
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
-use crate::{Cell, Error, Padding, Rules};
+use crate::{Activation, Cell, Error, Padding, Rules};
 use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
@@ -55,6 +55,15 @@ struct Line<F>(usize, F);
 impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
     fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
         (self.1(units).into(), Shape::from([self.0, input]))
+    }
+}
+
+/// With so many features more.
+struct Plus<F>(usize, F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Plus<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        (self.1(units).into(), Shape::from([input + self.0]))
     }
 }
 
@@ -130,6 +139,7 @@ macro_rules! zoo {
     };
 }
 
+// Where a cell normalizes, the example's ε is so large that its differences over some 10⁻³ are those of a smooth function.
 zoo! {
     classical {
         layer_norm_simple_rnn: LayerNormSimpleRnn = LayerNormSimpleRnn::new, "Ba et al. 2016, arXiv:1607.06450";
@@ -140,15 +150,28 @@ zoo! {
         capped_lstm: CappedLstm = CappedLstm::new, "Melis et al. 2017, arXiv:1707.05589";
         cfn: Cfn = Cfn::new, "Laurent & von Brecht 2016, arXiv:1612.06212";
         cifg_lstm: CifgLstm = CifgLstm::new, "Greff et al. 2015, arXiv:1503.04069";
+        fast_weights: FastWeights = |units| FastWeights::new(units).activation(Activation::Tanh).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1610.06258";
+        hyper_lstm: HyperLstm = |units| HyperLstm::new(units).hyper_units(3).embedding(2).epsilon(1.0),
+            "Ha et al. 2016, arXiv:1609.09106";
         janet: Janet = Janet::new, "van der Westhuizen & Lasenby 2018, arXiv:1804.04849";
-        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(0.01), "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
         lstm1997: Lstm1997 = Lstm1997::new, "Hochreiter & Schmidhuber 1997";
+        mass_conserving_lstm: MassConservingLstm = Plus(1, MassConservingLstm::new), "Hoedt et al. 2021, arXiv:2101.05186";
         memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
+        mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
+        multiplicative_lstm: MultiplicativeLstm = MultiplicativeLstm::new, "Krause et al. 2016, arXiv:1609.07959";
+        nas: Nas = Nas::new, "Zoph & Le 2016, arXiv:1611.01578";
+        nested_lstm: NestedLstm = NestedLstm::new, "Moniz & Krueger 2018, arXiv:1801.10308";
+        on_lstm: OnLstm = |units| OnLstm::new(units).chunk(if units % 2 == 0 { 2 } else { 1 }),
+            "Shen et al. 2019, arXiv:1810.09536";
         peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
+        phased_lstm: PhasedLstm = Plus(1, PhasedLstm::new), "Neil et al. 2016, arXiv:1610.09513";
         ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
         recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new, "Semeniuta et al. 2016, arXiv:1603.05118";
         ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
+        wmc_lstm: WmcLstm = WmcLstm::new, "Landi et al. 2021, arXiv:2109.00020";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
