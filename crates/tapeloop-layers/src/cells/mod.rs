@@ -7,7 +7,7 @@ pub use config::BuildCell;
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
-use crate::{Activation, Cell, Error, Padding, Rules};
+use crate::{Activation, Cell, Error, Initializer, Padding, Rules};
 use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
 /// A row of the [`ZOO`]: what tests, benches and documentation know of a cell.
@@ -142,7 +142,7 @@ macro_rules! zoo {
 // Where a cell normalizes, the example's ε is so large that its differences over some 10⁻³ are those of a smooth function.
 zoo! {
     classical {
-        layer_norm_simple_rnn: LayerNormSimpleRnn = LayerNormSimpleRnn::new, "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_simple_rnn: LayerNormSimpleRnn = |units| LayerNormSimpleRnn::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
     }
     lstms {
@@ -162,12 +162,13 @@ zoo! {
         memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
         mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
         multiplicative_lstm: MultiplicativeLstm = MultiplicativeLstm::new, "Krause et al. 2016, arXiv:1609.07959";
-        nas: Nas = Nas::new, "Zoph & Le 2016, arXiv:1611.01578";
+        nas: Nas = |units| Nas::new(units).bias_initializer(Initializer::Constant { value: 0.1 }), "Zoph & Le 2016, arXiv:1611.01578";
         nested_lstm: NestedLstm = NestedLstm::new, "Moniz & Krueger 2018, arXiv:1801.10308";
         on_lstm: OnLstm = |units| OnLstm::new(units).chunk(if units % 2 == 0 { 2 } else { 1 }),
             "Shen et al. 2019, arXiv:1810.09536";
         peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
-        phased_lstm: PhasedLstm = Plus(1, PhasedLstm::new), "Neil et al. 2016, arXiv:1610.09513";
+        phased_lstm: PhasedLstm =
+            Plus(1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)), "Neil et al. 2016, arXiv:1610.09513";
         ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
         recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new, "Semeniuta et al. 2016, arXiv:1603.05118";
         ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
@@ -175,7 +176,7 @@ zoo! {
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
-        layer_norm_gru: LayerNormGru = LayerNormGru::new, "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_gru: LayerNormGru = |units| LayerNormGru::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
         recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new, "Semeniuta et al. 2016, arXiv:1603.05118";
     }
