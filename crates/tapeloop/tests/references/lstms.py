@@ -283,13 +283,14 @@ def hyper(o):
                 all_of |= {f"gamma_{lead}{y}": ("u", (width,), 0.5, 1.5), f"beta_{lead}{y}": (width,)}
     return all_of
 
-SMALL = {"hyper_units": 3, "embedding": 2}
+# A wider ε than the default 1e-3: so few features are often almost equal, and single precision would be checked against noise.
+SMALL = {"hyper_units": 5, "embedding": 2, "epsilon": 0.1}
 
 @cell("hyper_lstm", weights=hyper, states=HC | {"h_small": ("hyper_units",), "c_small": ("hyper_units",)}, options=(SMALL, SMALL | {"plain": True}))
 def hyper_lstm(p, x, s, o):
     """Ha et al. 2016, with the layer normalization of its experiments"""
     x, h, c = x["x"], s["h"], s["c"]
-    norm = lambda z, k: z if o.get("plain") else ln(z, p[f"gamma_{k}"], p[f"beta_{k}"], 1e-3)
+    norm = lambda z, k: z if o.get("plain") else ln(z, p[f"gamma_{k}"], p[f"beta_{k}"], o["epsilon"])
 
     def through(sums, c, lead):
         i, f, g, out = (norm(z, lead + k) for z, k in zip(sums, "ifgo"))

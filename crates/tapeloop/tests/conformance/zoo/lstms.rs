@@ -135,7 +135,8 @@ fn hyper(of: &Of<'_>) -> Option<Ours> {
     let config = HyperLstm::new(of.units)
         .hyper_units(of.number("hyper_units")? as usize)
         .embedding(of.number("embedding")? as usize)
-        .layer_norm(normalized);
+        .layer_norm(normalized)
+        .epsilon(of.number("epsilon")?);
     let ours = Ours::new(config, &["h", "c", "h_small", "c_small"])
         .gates(IFGO)
         .weight("hyper_kernel", &["W_ti", "W_tf", "W_tg", "W_to"])
