@@ -2,8 +2,8 @@
 
 use tapeloop_autograd::Rng;
 use tapeloop_layers::{
-    BuildCell, Cfn, CifgLstm, FastWeights, HyperLstm, Janet, LayerNormLstm, MassConservingLstm, PeepholeLstm,
-    PhasedLstm, UrLstm,
+    BuildCell, Cfn, CifgLstm, FastWeights, HyperLstm, Initializer, Janet, LayerNormLstm, MassConservingLstm,
+    PeepholeLstm, PhasedLstm, UrLstm,
 };
 
 const UNITS: usize = 2000;
@@ -19,7 +19,7 @@ fn is_uniform(values: &[f64], low: f64, high: f64) -> bool {
     values.iter().all(|x| (low..=high).contains(x)) && (mean - (low + high) / 2.0).abs() < 5.0 * deviation
 }
 
-fn σ(x: f64) -> f64 {
+fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
@@ -45,7 +45,8 @@ fn forget_gates_start_open() {
 
 #[test]
 fn a_janet_for_long_dependencies_remembers_as_long() {
-    let cell = Janet::new(UNITS).longest(Some(100.0)).cell::<f64>(1, &mut rng());
+    let cell =
+        Janet::new(UNITS).recurrent_initializer(Initializer::Zeros).longest(Some(100.0)).cell::<f64>(1, &mut rng());
     let bias = cell.bias.value().to_vec();
     let lengths: Vec<f64> = bias[..UNITS].iter().map(|b| b.exp()).collect();
     // e^(ln u) is u but for rounding.
@@ -57,9 +58,9 @@ fn a_janet_for_long_dependencies_remembers_as_long() {
 
 #[test]
 fn refined_gates_start_spread() {
-    let cell = UrLstm::new(UNITS).cell::<f64>(1, &mut rng());
+    let cell = UrLstm::new(UNITS).recurrent_initializer(Initializer::Zeros).cell::<f64>(1, &mut rng());
     let bias = cell.bias.value().to_vec();
-    let gates: Vec<f64> = bias[..UNITS].iter().map(|&b| σ(b)).collect();
+    let gates: Vec<f64> = bias[..UNITS].iter().map(|&b| sigmoid(b)).collect();
     let low = 1.0 / UNITS as f64;
     assert!(is_uniform(&gates, low - 1e-15, 1.0 - low + 1e-15));
     let opposite: Vec<f64> = bias[..UNITS].iter().map(|b| -b).collect();
@@ -71,11 +72,11 @@ fn refined_gates_start_spread() {
 
 #[test]
 fn clocks_start_at_all_periods() {
-    let cell = PhasedLstm::new(UNITS).cell::<f64>(2, &mut rng());
+    let cell = PhasedLstm::new(UNITS).recurrent_initializer(Initializer::Zeros).cell::<f64>(2, &mut rng());
     let (period, shift) = (cell.period.value().to_vec(), cell.shift.value().to_vec());
-    let logarithms: Vec<f64> = period.iter().map(|τ| τ.ln().clamp(0.0, 1000f64.ln())).collect();
+    let logarithms: Vec<f64> = period.iter().map(|period| period.ln().clamp(0.0, 1000f64.ln())).collect();
     assert!(is_uniform(&logarithms, 0.0, 1000f64.ln()));
-    let shares: Vec<f64> = shift.iter().zip(&period).map(|(s, τ)| s / τ).collect();
+    let shares: Vec<f64> = shift.iter().zip(&period).map(|(shift, period)| shift / period).collect();
     assert!(is_uniform(&shares, 0.0, 1.0));
     assert_eq!(cell.open_ratio.value().to_vec(), [0.05; UNITS]);
 }
@@ -113,7 +114,7 @@ fn settings_that_make_no_sense_are_errors() {
         (PeepholeLstm::new(2).cell_clip(Some(f64::NAN)).into(), 3, "cell_clip: a bound of NaN"),
         (PeepholeLstm::new(huge).into(), 3, "kernel_initializer: there is no memory"),
         (LayerNormLstm::new(2).epsilon(-1.0).into(), 3, "epsilon: -1 is no finite number"),
-        (LayerNormLstm::new(huge).into(), 0, "recurrent_initializer: there is no memory"),
+        (LayerNormLstm::new(huge).into(), 0, "initializer: there is no memory"),
         (RecurrentDropoutLstm::new(2).rate(1.5).into(), 3, "rate: a rate of 1.5 is not in 0..=1"),
         (RecurrentDropoutGru::new(2).rate(f64::NAN).into(), 3, "rate: a rate of NaN"),
         (Janet::new(2).longest(Some(2.0)).into(), 3, "longest: 2 steps are not more than 2"),
@@ -122,6 +123,7 @@ fn settings_that_make_no_sense_are_errors() {
         (MogrifierLstm::new(2).rank(Some(0)).into(), 3, "rank must be at least 1"),
         (MogrifierLstm::new(2).rank(Some(huge)).into(), 3, "round_initializer: there is no memory"),
         (OnLstm::new(4).chunk(3).into(), 3, "chunk: 4 units do not divide into parts of 3"),
+        (OnLstm::new(usize::MAX).chunk(1).into(), 3, "kernel_initializer: there is no memory"),
         (OnLstm::new(4).chunk(0).into(), 3, "chunk: 4 units do not divide into parts of 0"),
         (MassConservingLstm::new(2).masses(4).into(), 3, "masses: 4 of 3 features"),
         (MassConservingLstm::new(2).masses(0).into(), 3, "masses: 0 of 3 features"),

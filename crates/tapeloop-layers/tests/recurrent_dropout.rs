@@ -43,8 +43,12 @@ fn the_loop_equals_the_tape() {
             for lengths in [None, Some(&[6, 3, 0, 1][..])] {
                 for cell in &cells(0.4, per_step) {
                     let [looped, unrolled] = [false, true].map(|unroll| built(cell, unroll, back));
-                    let pairs =
-                        trained(&looped, &input(), lengths, 7).into_iter().zip(trained(&unrolled, &input(), lengths, 7));
+                    let pairs = trained(&looped, &input(), lengths, 7).into_iter().zip(trained(
+                        &unrolled,
+                        &input(),
+                        lengths,
+                        7,
+                    ));
                     for (ours, theirs) in pairs {
                         let scale = theirs.to_vec().iter().fold(0.0f64, |max, x| max.max(x.abs()));
                         for (a, b) in ours.to_vec().iter().zip(theirs.to_vec()) {
@@ -70,7 +74,10 @@ fn a_pass_is_its_seed_and_inference_drops_nothing() {
             let tape = Tape::inference();
             let x = tape.constant(input());
             assert_eq!(with.run(x, None).output.value(), without.run(x, None).output.value());
-            assert_eq!(with.run_in(x, None, &mut Pass::inference()).output.value(), without.run(x, None).output.value());
+            assert_eq!(
+                with.run_in(x, None, &mut Pass::inference()).output.value(),
+                without.run(x, None).output.value()
+            );
         }
     }
 }

@@ -162,7 +162,11 @@ zoo! {
         memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
         mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
         multiplicative_lstm: MultiplicativeLstm = MultiplicativeLstm::new, "Krause et al. 2016, arXiv:1609.07959";
-        nas: Nas = |units| Nas::new(units).bias_initializer(Initializer::Constant { value: 0.1 }), "Zoph & Le 2016, arXiv:1611.01578";
+        nas: Nas = |units| {
+            // Away from the kinks of relu.
+            let small = Initializer::Uniform { low: -0.2, high: 0.2 };
+            Nas::new(units).kernel_initializer(small).bias_initializer(Initializer::Constant { value: 0.5 })
+        }, "Zoph & Le 2016, arXiv:1611.01578";
         nested_lstm: NestedLstm = NestedLstm::new, "Moniz & Krueger 2018, arXiv:1801.10308";
         on_lstm: OnLstm = |units| OnLstm::new(units).chunk(if units % 2 == 0 { 2 } else { 1 }),
             "Shen et al. 2019, arXiv:1810.09536";

@@ -67,7 +67,7 @@ impl BuildCell for OnLstm {
             return Err(fresh.wrong(format!("chunk: {units} units do not divide into parts of {chunk}")));
         }
         let input = fresh.input;
-        let master = 2 * (units / chunk);
+        let master = (units / chunk).saturating_mul(2);
         Ok(OnLstmCell {
             kernel: fresh.kernel(4, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(4, &self.recurrent_initializer)?,
