@@ -150,7 +150,7 @@ zoo! {
         capped_lstm: CappedLstm = CappedLstm::new, "Melis et al. 2017, arXiv:1707.05589";
         cfn: Cfn = Cfn::new, "Laurent & von Brecht 2016, arXiv:1612.06212";
         cifg_lstm: CifgLstm = CifgLstm::new, "Greff et al. 2015, arXiv:1503.04069";
-        fast_weights: FastWeights = |units| FastWeights::new(units).activation(Activation::Tanh).epsilon(1.0),
+        fast_weights: FastWeights = |units| FastWeights::new(units).activation(Activation::Tanh).rate(0.1).epsilon(10.0),
             "Ba et al. 2016, arXiv:1610.06258";
         hyper_lstm: HyperLstm = |units| HyperLstm::new(units).hyper_units(3).embedding(2).epsilon(1.0),
             "Ha et al. 2016, arXiv:1609.09106";
