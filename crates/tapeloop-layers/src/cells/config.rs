@@ -88,7 +88,9 @@ impl<'r> Fresh<'r> {
     /// The rule for a bound that values are kept within, if there is one.
     pub(crate) fn bound(&self, setting: &str, bound: Option<f64>) -> Result<(), Error> {
         match bound {
-            Some(bound) if !(bound > 0.0) => Err(self.wrong(format!("{setting}: a bound of {bound} is not above 0"))),
+            Some(bound) if bound.is_nan() || bound <= 0.0 => {
+                Err(self.wrong(format!("{setting}: a bound of {bound} is not above 0")))
+            }
             _ => Ok(()),
         }
     }

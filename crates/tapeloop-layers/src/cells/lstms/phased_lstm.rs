@@ -92,7 +92,7 @@ impl BuildCell for PhasedLstm {
         let mut period: Param<T> = fresh.weight("periods", [units], &logarithm)?;
         period.value_mut().iter_mut().for_each(|τ| *τ = τ.exp());
         let mut shift: Param<T> = fresh.weight("periods", [units], &Initializer::Uniform { low: 0.0, high: 1.0 })?;
-        shift.value_mut().iter_mut().zip(period.value().to_vec()).for_each(|(s, τ)| *s = *s * τ);
+        shift.value_mut().iter_mut().zip(period.value().to_vec()).for_each(|(s, τ)| *s *= τ);
         Ok(PhasedLstmCell {
             kernel,
             recurrent_kernel: fresh.recurrent_kernel(4, &self.recurrent_initializer)?,
