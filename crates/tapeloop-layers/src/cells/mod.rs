@@ -139,10 +139,11 @@ macro_rules! zoo {
     };
 }
 
-// Where a cell normalizes, the example's ε is so large that its differences over some 10⁻³ are those of a smooth function.
+// Where a cell normalizes, its example has an ε so large that differences over 10⁻³ are those of a smooth function.
 zoo! {
     classical {
-        layer_norm_simple_rnn: LayerNormSimpleRnn = |units| LayerNormSimpleRnn::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_simple_rnn: LayerNormSimpleRnn = |units| LayerNormSimpleRnn::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
     }
     lstms {
@@ -155,10 +156,12 @@ zoo! {
         hyper_lstm: HyperLstm = |units| HyperLstm::new(units).hyper_units(3).embedding(2).epsilon(1.0),
             "Ha et al. 2016, arXiv:1609.09106";
         janet: Janet = Janet::new, "van der Westhuizen & Lasenby 2018, arXiv:1804.04849";
-        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
         lstm1997: Lstm1997 = Lstm1997::new, "Hochreiter & Schmidhuber 1997";
-        mass_conserving_lstm: MassConservingLstm = Plus(1, MassConservingLstm::new), "Hoedt et al. 2021, arXiv:2101.05186";
+        mass_conserving_lstm: MassConservingLstm = Plus(1, MassConservingLstm::new),
+            "Hoedt et al. 2021, arXiv:2101.05186";
         memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
         mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
         multiplicative_lstm: MultiplicativeLstm = MultiplicativeLstm::new, "Krause et al. 2016, arXiv:1609.07959";
@@ -172,17 +175,21 @@ zoo! {
             "Shen et al. 2019, arXiv:1810.09536";
         peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
         phased_lstm: PhasedLstm =
-            Plus(1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)), "Neil et al. 2016, arXiv:1610.09513";
+            Plus(1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)),
+            "Neil et al. 2016, arXiv:1610.09513";
         ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
-        recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new, "Semeniuta et al. 2016, arXiv:1603.05118";
+        recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new,
+            "Semeniuta et al. 2016, arXiv:1603.05118";
         ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
         wmc_lstm: WmcLstm = WmcLstm::new, "Landi et al. 2021, arXiv:2109.00020";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
-        layer_norm_gru: LayerNormGru = |units| LayerNormGru::new(units).epsilon(1.0), "Ba et al. 2016, arXiv:1607.06450";
+        layer_norm_gru: LayerNormGru = |units| LayerNormGru::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
-        recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new, "Semeniuta et al. 2016, arXiv:1603.05118";
+        recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new,
+            "Semeniuta et al. 2016, arXiv:1603.05118";
     }
     grids {
         conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),

@@ -5,18 +5,18 @@ use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
 use crate::layers::keeps_shape;
-use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes, Activation};
+use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The fully connected recurrent network with layer normalization (Ba et al. 2016, arXiv:1607.06450) of each product,
-    /// LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε). State: h.
+    /// The fully connected recurrent network with layer normalization (Ba et al. 2016, arXiv:1607.06450) of each
+    /// product, LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε). State: h.
     ///
     /// ```text
     /// h′ = tanh(LN(x W; γ_x) + LN(h U; γ_h) + b)
     /// ```
     ///
-    /// The paper normalizes the sum of the products, which a large input drowns the state in; for its LSTM it normalizes each, as
-    /// here.
+    /// The paper normalizes the sum of the products, which a large input drowns the state in; for its LSTM it
+    /// normalizes each, as here.
     LayerNormSimpleRnn(LayerNormSimpleRnnCell) {
         /// The width of h.
         units,
@@ -53,7 +53,9 @@ pub struct LayerNormSimpleRnnCell<T: Element = f32> {
     /// ε.
     pub epsilon: f64,
 }
-module!(LayerNormSimpleRnnCell<T> { kernel, recurrent_kernel, bias, kernel_gamma, recurrent_gamma } rest { activation, epsilon });
+module!(LayerNormSimpleRnnCell<T> {
+    kernel, recurrent_kernel, bias, kernel_gamma, recurrent_gamma
+} rest { activation, epsilon });
 
 impl BuildCell for LayerNormSimpleRnn {
     type Built<T: Element> = LayerNormSimpleRnnCell<T>;
@@ -71,7 +73,6 @@ impl BuildCell for LayerNormSimpleRnn {
             recurrent_gamma: fresh.weight(γ.0, [units], γ.1)?,
             activation: self.activation,
             epsilon: self.epsilon,
-
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The GRU with layer normalization (Ba et al. 2016, arXiv:1607.06450) of both products, LN(z; γ) = γ ∘ (z − mean z) /
-    /// √(var z + ε); reset after the product. State: h.
+    /// The GRU with layer normalization (Ba et al. 2016, arXiv:1607.06450) of both products, 
+    /// LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε); reset after the product. State: h.
     ///
     /// ```text
     /// z_x, r_x, a_x = LN(x W; γ_x) + b, side by side
@@ -19,8 +19,8 @@ config! {
     /// h′ = z ∘ h + (1 − z) ∘ ĥ
     /// ```
     ///
-    /// The paper has the reset gate act before the candidate's product, which then has a normalization of its own; here it acts
-    /// behind it, so that one product and one normalization serve all parts.
+    /// In the paper the parts of the gates and those of the candidate are normalized apart; here each product is
+    /// normalized as a whole, as for the LSTM.
     LayerNormGru(LayerNormGruCell) {
         /// The width of h.
         units,
@@ -55,7 +55,9 @@ pub struct LayerNormGruCell<T: Element = f32> {
     /// ε.
     pub epsilon: f64,
 }
-module!(LayerNormGruCell<T> { kernel, recurrent_kernel, bias, recurrent_bias, kernel_gamma, recurrent_gamma } rest { epsilon });
+module!(LayerNormGruCell<T> {
+    kernel, recurrent_kernel, bias, recurrent_bias, kernel_gamma, recurrent_gamma
+} rest { epsilon });
 
 impl BuildCell for LayerNormGru {
     type Built<T: Element> = LayerNormGruCell<T>;
@@ -72,7 +74,6 @@ impl BuildCell for LayerNormGru {
             kernel_gamma: fresh.weight(γ.0, [3 * units], γ.1)?,
             recurrent_gamma: fresh.weight(γ.0, [3 * units], γ.1)?,
             epsilon: self.epsilon,
-
         })
     }
 }

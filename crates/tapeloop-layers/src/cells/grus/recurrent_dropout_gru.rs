@@ -4,11 +4,11 @@ use smallvec::smallvec;
 use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
-use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes, Noise};
+use crate::{BuildCell, Cell, Error, Initializer, Noise, State, StateShapes};
 
 config! {
-    /// The GRU with recurrent dropout without memory loss (Semeniuta et al. 2016, arXiv:1603.05118): in training, only what is
-    /// about to enter the state is dropped. State: h.
+    /// The GRU with recurrent dropout without memory loss (Semeniuta et al. 2016, arXiv:1603.05118): in training, only
+    /// what is about to enter the state is dropped. State: h.
     ///
     /// ```text
     /// z = σ(x W_z + h U_z + b_z)
@@ -63,7 +63,6 @@ impl BuildCell for RecurrentDropoutGru {
             bias: fresh.bias(3, &self.bias_initializer)?,
             rate: self.rate,
             per_step: self.per_step,
-
         })
     }
 }

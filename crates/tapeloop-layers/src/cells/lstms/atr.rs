@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The addition-subtraction twin-gated recurrent network (Zhang et al. 2018, arXiv:1810.12546): two gates of two products.
-    /// State: h.
+    /// The addition-subtraction twin-gated recurrent network (Zhang et al. 2018, arXiv:1810.12546): two gates of two
+    /// products. State: h.
     ///
     /// ```text
     /// p = x W + b
@@ -52,7 +52,6 @@ impl BuildCell for Atr {
             kernel: fresh.kernel(1, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(1, &self.recurrent_initializer)?,
             bias: fresh.bias(1, &self.bias_initializer)?,
-            
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// An LSTM whose input gate is at most what the forget gate leaves (Melis et al. 2017, arXiv:1707.05589), so that c stays
-    /// within −1..1 if it starts there. States: h, c.
+    /// An LSTM whose input gate is at most what the forget gate leaves (Melis et al. 2017, arXiv:1707.05589), so that c
+    /// stays within −1..1 if it starts there. States: h, c.
     ///
     /// ```text
     /// i, f, o = σ(x W + h U + b), each with its own weights
@@ -51,7 +51,6 @@ impl BuildCell for CappedLstm {
             kernel: fresh.kernel(4, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(4, &self.recurrent_initializer)?,
             bias: fresh.bias_with_ones(4, &self.bias_initializer, self.unit_forget_bias.then_some(1))?,
-            
         })
     }
 }

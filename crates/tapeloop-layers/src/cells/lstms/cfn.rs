@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The chaos-free network (Laurent & von Brecht 2016, arXiv:1612.06212): without input its state fades to 0, whatever the
-    /// weights. State: h.
+    /// The chaos-free network (Laurent & von Brecht 2016, arXiv:1612.06212): without input its state fades to 0,
+    /// whatever the weights. State: h.
     ///
     /// ```text
     /// θ = σ(x W_θ + h U_θ + b_θ)
@@ -50,7 +50,6 @@ impl BuildCell for Cfn {
             kernel: fresh.kernel(3, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(2, &self.recurrent_initializer)?,
             bias,
-            
         })
     }
 }

@@ -55,7 +55,6 @@ impl BuildCell for CifgLstm {
             kernel: fresh.kernel(3, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(3, &self.recurrent_initializer)?,
             bias: fresh.bias_with_ones(3, &self.bias_initializer, self.unit_forget_bias.then_some(0))?,
-            
         })
     }
 }

@@ -5,11 +5,11 @@ use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
 use crate::layers::keeps_shape;
-use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes, Activation};
+use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// A recurrent network whose state remembers its own past in a matrix (Ba et al. 2016, arXiv:1610.06258). States: h, and the
-    /// fast weights A, (units, units).
+    /// A recurrent network whose state remembers its own past in a matrix (Ba et al. 2016, arXiv:1610.06258). States:
+    /// h, and the fast weights A, (units, units).
     ///
     /// ```text
     /// A′ = λ A + η h hᵀ
@@ -62,7 +62,9 @@ pub struct FastWeightsCell<T: Element = f32> {
     /// ε.
     pub epsilon: f64,
 }
-module!(FastWeightsCell<T> { kernel, recurrent_kernel, gamma, beta } rest { decay, rate, inner_steps, activation, epsilon });
+module!(FastWeightsCell<T> {
+    kernel, recurrent_kernel, gamma, beta
+} rest { decay, rate, inner_steps, activation, epsilon });
 
 impl BuildCell for FastWeights {
     type Built<T: Element> = FastWeightsCell<T>;
@@ -77,7 +79,7 @@ impl BuildCell for FastWeights {
         Ok(FastWeightsCell {
             kernel: fresh.kernel(1, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(1, &self.recurrent_initializer)?,
-            
+
             gamma: fresh.weight("gamma", [self.units], &Initializer::Ones)?,
             beta: fresh.weight("beta", [self.units], &Initializer::Zeros)?,
             decay: self.decay,
@@ -85,7 +87,6 @@ impl BuildCell for FastWeights {
             inner_steps: self.inner_steps,
             activation: self.activation,
             epsilon: self.epsilon,
-
         })
     }
 }

@@ -8,8 +8,8 @@ use crate::layers::positive;
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The HyperLSTM (Ha et al. 2016, arXiv:1609.09106): a small LSTM looks on and scales what the large one's weights give,
-    /// unit by unit and step by step. States: h, c, and ĥ, ĉ of the small one.
+    /// The HyperLSTM (Ha et al. 2016, arXiv:1609.09106): a small LSTM looks on and scales what the large one's weights
+    /// give, unit by unit and step by step. States: h, c, and ĥ, ĉ of the small one.
     ///
     /// ```text
     /// ĥ′, ĉ′ = LSTM((x, h), (ĥ, ĉ))
@@ -20,9 +20,10 @@ config! {
     /// h′ = σ(LN o) ∘ tanh(LN c′)
     /// ```
     ///
-    /// LN is layer normalization, for every gate with a gain and a shift of its own; the small LSTM has it, too. Fresh
-    /// weights are those of the authors' code: Z_x, Z_h = 0, z = 1, D_x, D_h = 0.1 / `embedding`, D_b = 0, a deviation of
-    /// 0.01 in Z_b, so that a new cell is an LSTM whose products are scaled by 0.1.
+    /// LN is layer normalization, for every gate with a gain and a shift of its own; the small LSTM has it, too. That
+    /// the scales are made of the new ĥ, and where the normalizations are, is as in the authors' code. Fresh weights
+    /// are those of the authors' code: Z_x, Z_h = 0, z = 1, D_x, D_h = 0.1 / `embedding`, D_b = 0, a deviation of 0.01
+    /// in Z_b, so that a new cell is an LSTM whose products are scaled by 0.1.
     HyperLstm(HyperLstmCell) {
         /// The width of h and c.
         units,

@@ -16,8 +16,8 @@ config! {
     /// c′ = σ(s) ∘ c + (1 − σ(s − β)) ∘ g
     /// ```
     ///
-    /// With `longest`, the length T of the longest dependency, the forget gate's bias starts as ln u, u uniform in 1..T − 1
-    /// (the paper's choice, Tallec & Ollivier 2018), which outweighs `unit_forget_bias`.
+    /// With `longest`, the length T of the longest dependency, the forget gate's bias starts as ln u, u uniform in
+    /// 1..T − 1 (the paper's choice, Tallec & Ollivier 2018), which outweighs `unit_forget_bias`.
     Janet(JanetCell) {
         /// The width of c.
         units,

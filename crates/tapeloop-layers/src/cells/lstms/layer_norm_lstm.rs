@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The LSTM with layer normalization (Ba et al. 2016, arXiv:1607.06450): both products and the memory on its way to the
-    /// output are normalized, LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε). States: h, c.
+    /// The LSTM with layer normalization (Ba et al. 2016, arXiv:1607.06450): both products and the memory on its way to
+    /// the output are normalized, LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε). States: h, c.
     ///
     /// ```text
     /// i, g, f, o = LN(x W; γ_x) + LN(h U; γ_h) + b, side by side
@@ -16,8 +16,8 @@ config! {
     /// h′ = σ(o) ∘ tanh(LN(c′; γ_c) + β_c)
     /// ```
     ///
-    /// One b stands for the two shifts of the paper, and a mean goes over all four gates, as there. What is carried is c′ itself;
-    /// TensorFlow Addons carries the normalized one, others normalize gate by gate.
+    /// One b stands for the two shifts of the paper, and a mean goes over all four gates, as there. What is carried is
+    /// c′ itself; TensorFlow Addons carries the normalized one, others normalize gate by gate.
     ///
     /// ```
     /// use tapeloop_layers::{LayerNormLstm, Recurrent, Sequential};
@@ -62,7 +62,9 @@ pub struct LayerNormLstmCell<T: Element = f32> {
     /// ε.
     pub epsilon: f64,
 }
-module!(LayerNormLstmCell<T> { kernel, recurrent_kernel, bias, kernel_gamma, recurrent_gamma, cell_gamma, cell_beta } rest { epsilon });
+module!(LayerNormLstmCell<T> {
+    kernel, recurrent_kernel, bias, kernel_gamma, recurrent_gamma, cell_gamma, cell_beta
+} rest { epsilon });
 
 impl BuildCell for LayerNormLstm {
     type Built<T: Element> = LayerNormLstmCell<T>;
@@ -80,7 +82,6 @@ impl BuildCell for LayerNormLstm {
             cell_gamma: fresh.weight(γ.0, [units], γ.1)?,
             cell_beta: fresh.weight("cell_beta", [units], &Initializer::Zeros)?,
             epsilon: self.epsilon,
-
         })
     }
 }

@@ -17,8 +17,8 @@ config! {
     /// h′ = o ∘ tanh(c′)
     /// ```
     ///
-    /// The paper squashes with 4σ(z) − 2 in place of the first tanh and 2σ(z) − 1 in place of the second; tanh is what has been
-    /// used since.
+    /// The paper squashes with 4σ(z) − 2 in place of the first tanh and 2σ(z) − 1 in place of the second; tanh is what
+    /// has been used since.
     Lstm1997(Lstm1997Cell) {
         /// The width of h and c.
         units,
@@ -52,7 +52,6 @@ impl BuildCell for Lstm1997 {
             kernel: fresh.kernel(3, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(3, &self.recurrent_initializer)?,
             bias: fresh.bias(3, &self.bias_initializer)?,
-            
         })
     }
 }

@@ -7,9 +7,9 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The mass-conserving LSTM (Hoedt et al. 2021, arXiv:2101.05186): what comes in as mass is stored or goes out, and none
-    /// is made or lost. The first `masses` features of the input are masses x, which should not be negative; the others,
-    /// a, only steer the gates. States: h, which is not read, and c.
+    /// The mass-conserving LSTM (Hoedt et al. 2021, arXiv:2101.05186): what comes in as mass is stored or goes out, and
+    /// none is made or lost. The first `masses` features of the input are masses x, which should not be negative; the
+    /// others, a, only steer the gates. States: h, which is not read, and c.
     ///
     /// ```text
     /// a′ = (a, c / ‖c‖₁), where an empty c stays 0
@@ -21,8 +21,8 @@ config! {
     /// c′ = (1 − o) ∘ m
     /// ```
     ///
-    /// so that Σ h′ + Σ c′ = Σ c + Σ x. Without `gated_redistribution` R does not depend on a′: it is softmax(b_R), and a
-    /// fresh b_R the identity. A fresh bₒ is −3, as in the authors' code: a new cell keeps.
+    /// so that Σ h′ + Σ c′ = Σ c + Σ x. Without `gated_redistribution` R does not depend on a′: it is softmax(b_R), and
+    /// a fresh b_R the identity. A fresh bₒ is −3, as in the authors' code: a new cell keeps.
     ///
     /// ```
     /// use tapeloop_layers::{MassConservingLstm, Recurrent, Sequential};

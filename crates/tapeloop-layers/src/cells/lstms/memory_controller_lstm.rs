@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// An LSTM that reads its memory through two gates: o for the output, m for what it hears of itself at the next step (after
-    /// the documentation of RecurrentLayers.jl's `MCLSTM`). States: h, which is not read, v and c.
+    /// An LSTM that reads its memory through two gates: o for the output, m for what it hears of itself at the next
+    /// step (after the documentation of RecurrentLayers.jl's `MCLSTM`). States: h, which is not read, v and c.
     ///
     /// ```text
     /// i, f, o, m = σ(x W + v U + b), each with its own weights
@@ -54,7 +54,6 @@ impl BuildCell for MemoryControllerLstm {
             kernel: fresh.kernel(5, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(5, &self.recurrent_initializer)?,
             bias: fresh.bias_with_ones(5, &self.bias_initializer, self.unit_forget_bias.then_some(1))?,
-            
         })
     }
 }

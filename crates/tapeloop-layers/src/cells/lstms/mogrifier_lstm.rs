@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The Mogrifier LSTM (Melis et al. 2020, arXiv:1909.01792): input and state modulate each other for some rounds before the
-    /// LSTM sees them. States: h, c.
+    /// The Mogrifier LSTM (Melis et al. 2020, arXiv:1909.01792): input and state modulate each other for some rounds
+    /// before the LSTM sees them. States: h, c.
     ///
     /// ```text
     /// for r in 1..=rounds:

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The multiplicative LSTM (Krause et al. 2016, arXiv:1609.07959): every input has a recurrent matrix of its own, as m takes
-    /// the place of the state. States: h, c.
+    /// The multiplicative LSTM (Krause et al. 2016, arXiv:1609.07959): every input has a recurrent matrix of its own,
+    /// as m takes the place of the state. States: h, c.
     ///
     /// ```text
     /// m = (x W_m) ∘ (h U_m)
@@ -58,7 +58,6 @@ impl BuildCell for MultiplicativeLstm {
             bias: fresh.bias_with_ones(4, &self.bias_initializer, self.unit_forget_bias.then_some(1))?,
             factor_kernel: fresh.kernel(1, &self.kernel_initializer)?,
             recurrent_factor_kernel: fresh.recurrent_kernel(1, &self.recurrent_initializer)?,
-
         })
     }
 }

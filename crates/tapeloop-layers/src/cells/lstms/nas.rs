@@ -52,7 +52,6 @@ impl BuildCell for Nas {
             kernel: fresh.kernel(8, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(8, &self.recurrent_initializer)?,
             bias: fresh.bias(8, &self.bias_initializer)?,
-            
         })
     }
 }

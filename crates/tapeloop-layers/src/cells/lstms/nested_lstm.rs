@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The nested LSTM (Moniz & Krueger 2018, arXiv:1801.10308): an LSTM whose memory is the output of another one, which
-    /// remembers what the outer one need not see. States: h, c and c̃, the memory of the inner one.
+    /// The nested LSTM (Moniz & Krueger 2018, arXiv:1801.10308): an LSTM whose memory is the output of another one,
+    /// which remembers what the outer one need not see. States: h, c and c̃, the memory of the inner one.
     ///
     /// ```text
     /// i, f, o = σ(x W + h U + b), each with its own weights

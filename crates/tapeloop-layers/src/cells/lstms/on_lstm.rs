@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The LSTM with ordered neurons (Shen et al. 2019, arXiv:1810.09536): master gates that rise or fall along the units decide
-    /// which are kept and which are written, so that the higher ones hold what lasts longer. States: h, c.
+    /// The LSTM with ordered neurons (Shen et al. 2019, arXiv:1810.09536): master gates that rise or fall along the
+    /// units decide which are kept and which are written, so that the higher ones hold what lasts longer. States: h, c.
     ///
     /// ```text
     /// f̃ = cumax(x W̃_f + h Ũ_f + b̃_f)
@@ -26,7 +26,8 @@ config! {
     OnLstm(OnLstmCell) {
         /// The width of h and c.
         units,
-        /// The number of neighbours that share an element of a master gate; divides `units`. Default 10, as in the paper.
+        /// The number of neighbours that share an element of a master gate; divides `units`. Default 10, as in the
+        /// paper.
         chunk: usize = 10,
         /// Of `kernel`. Default Glorot uniform.
         kernel_initializer: Initializer = Initializer::GlorotUniform,
@@ -52,10 +53,13 @@ pub struct OnLstmCell<T: Element = f32> {
     pub master_recurrent_kernel: Param<T>,
     /// Bias of the master gates, (2·units / chunk).
     pub master_bias: Param<T>,
-    /// 1 where a unit's chunk is at or behind an element of a master gate, (units / chunk, units): running sums, repeated.
+    /// 1 where a unit's chunk is at or behind an element of a master gate, (units / chunk, units): running sums,
+    /// repeated.
     running: Tensor<T>,
 }
-module!(OnLstmCell<T> { kernel, recurrent_kernel, bias, master_kernel, master_recurrent_kernel, master_bias } rest { running });
+module!(OnLstmCell<T> {
+    kernel, recurrent_kernel, bias, master_kernel, master_recurrent_kernel, master_bias
+} rest { running });
 
 impl BuildCell for OnLstm {
     type Built<T: Element> = OnLstmCell<T>;
@@ -79,8 +83,9 @@ impl BuildCell for OnLstm {
                 &self.recurrent_initializer,
             )?,
             master_bias: fresh.weight("bias_initializer", [master], &self.bias_initializer)?,
-            running: Tensor::from_fn([units / chunk, units], |i| T::from_f64(f64::from(u8::from(i[0] <= i[1] / chunk)))),
-
+            running: Tensor::from_fn([units / chunk, units], |i| {
+                T::from_f64(f64::from(u8::from(i[0] <= i[1] / chunk)))
+            }),
         })
     }
 }

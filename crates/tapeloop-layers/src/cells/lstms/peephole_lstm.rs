@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, clipped, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The LSTM with peepholes (Gers & Schmidhuber 2000): the gates see c, the output gate the new one. With the options that
-    /// ONNX and TensorFlow have. States: h, c.
+    /// The LSTM with peepholes (Gers & Schmidhuber 2000): the gates see c, the output gate the new one. With the
+    /// options that ONNX and TensorFlow have. States: h, c.
     ///
     /// ```text
     /// i = σ(x Wᵢ + h Uᵢ + pᵢ ∘ c + bᵢ)
@@ -21,7 +21,8 @@ config! {
     ///
     /// * `input_forget`: f = 1 − i, and there are no weights for f.
     /// * `cell_clip`: c′ is kept within ± that, before anything reads it, and is carried so.
-    /// * `clip`: what goes into σ and tanh is kept within ± that, also c′ on its way to the output; c′ itself is carried as it is.
+    /// * `clip`: what goes into σ and tanh is kept within ± that, also c′ on its way to the output; c′ itself is carried as
+    ///   it is.
     ///
     /// ```
     /// use tapeloop_layers::{PeepholeLstm, Recurrent, Sequential};
@@ -92,7 +93,6 @@ impl BuildCell for PeepholeLstm {
             input_forget: self.input_forget,
             cell_clip: self.cell_clip,
             clip: self.clip,
-
         })
     }
 }

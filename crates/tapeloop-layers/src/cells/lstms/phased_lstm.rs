@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The phased LSTM (Neil et al. 2016, arXiv:1610.09513): every unit has a clock, and changes only while that is open. The
-    /// last feature of the input is the time of the step, t, in any unit; the others are x. States: h, c.
+    /// The phased LSTM (Neil et al. 2016, arXiv:1610.09513): every unit has a clock, and changes only while that is
+    /// open. The last feature of the input is the time of the step, t, in any unit; the others are x. States: h, c.
     ///
     /// ```text
     /// i, f, o = σ(x W + h U + b), each with its own weights
@@ -21,8 +21,9 @@ config! {
     /// h′ = k ∘ h̃ + (1 − k) ∘ h
     /// ```
     ///
-    /// The periods τ, the shifts s and the open ratios r are learned. The paper has a leak α in training alone; here it is what it
-    /// is, and a cell's `leak` may be set to 0 afterwards. Its peepholes, which it calls optional, are left out.
+    /// The periods τ, the shifts s and the open ratios r are learned. The paper has a leak α in training alone; here it
+    /// is what it is, and a cell's `leak` may be set to 0 afterwards. Its peepholes, which it calls optional, are left
+    /// out.
     ///
     /// ```
     /// use tapeloop_layers::{PhasedLstm, Recurrent, Sequential};
@@ -33,7 +34,8 @@ config! {
     PhasedLstm(PhasedLstmCell) {
         /// The width of h and c.
         units,
-        /// The shortest and the longest period; what a fresh one is drawn from, its logarithm uniformly. Default 1 to 1000.
+        /// The shortest and the longest period; what a fresh one is drawn from, its logarithm uniformly. Default 1 to
+        /// 1000.
         periods: [f64; 2] = [1.0, 1000.0],
         /// The part of its period a fresh unit is open for. Default 0.05.
         open_ratio: f64 = 0.05,
@@ -101,7 +103,6 @@ impl BuildCell for PhasedLstm {
             shift,
             open_ratio: fresh.weight("open_ratio", [units], &Initializer::Constant { value: self.open_ratio })?,
             leak: self.leak,
-
         })
     }
 }

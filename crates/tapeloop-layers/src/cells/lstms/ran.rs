@@ -5,11 +5,11 @@ use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
 use crate::layers::keeps_shape;
-use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes, Activation};
+use crate::{Activation, BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The recurrent additive network (Lee et al. 2017, arXiv:1705.07393): what enters the memory is linear in the input and
-    /// does not see the state, so that c is a weighted sum of the inputs. States: h, c.
+    /// The recurrent additive network (Lee et al. 2017, arXiv:1705.07393): what enters the memory is linear in the
+    /// input and does not see the state, so that c is a weighted sum of the inputs. States: h, c.
     ///
     /// ```text
     /// c̃ = x W_c

@@ -4,11 +4,11 @@ use smallvec::smallvec;
 use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
 
 use crate::cells::config::{Fresh, config, rows};
-use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes, Noise};
+use crate::{BuildCell, Cell, Error, Initializer, Noise, State, StateShapes};
 
 config! {
-    /// The LSTM with recurrent dropout without memory loss (Semeniuta et al. 2016, arXiv:1603.05118): in training, only what is
-    /// about to enter the memory is dropped. States: h, c.
+    /// The LSTM with recurrent dropout without memory loss (Semeniuta et al. 2016, arXiv:1603.05118): in training, only
+    /// what is about to enter the memory is dropped. States: h, c.
     ///
     /// ```text
     /// i, f, o = σ(x W + h U + b), each with its own weights
@@ -17,8 +17,8 @@ config! {
     /// h′ = o ∘ tanh(c′)
     /// ```
     ///
-    /// Without training m = 1. (In the paper m is 0 or 1 in training and 1 − p otherwise.) Dropout of the input and of the state
-    /// where they meet the weights is [`Lstm`](crate::Lstm)'s.
+    /// Without training m = 1. (In the paper m is 0 or 1 in training and 1 − p otherwise.) Dropout of the input and of
+    /// the state where they meet the weights is [`Lstm`](crate::Lstm)'s.
     ///
     /// ```
     /// use tapeloop_layers::{RecurrentDropoutLstm, Recurrent, Sequential};
@@ -72,7 +72,6 @@ impl BuildCell for RecurrentDropoutLstm {
             bias: fresh.bias_with_ones(4, &self.bias_initializer, self.unit_forget_bias.then_some(1))?,
             rate: self.rate,
             per_step: self.per_step,
-
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The LSTM with uniform initialization and refine gate (Gu et al. 2020, arXiv:1910.09890): r moves the forget gate f, most
-    /// of all where σ is steep, and lets it saturate without its gradient vanishing. States: h, c.
+    /// The LSTM with uniform initialization and refine gate (Gu et al. 2020, arXiv:1910.09890): r moves the forget gate
+    /// f, most of all where σ is steep, and lets it saturate without its gradient vanishing. States: h, c.
     ///
     /// ```text
     /// f, r, o = σ(x W + h U + b), each with its own weights
@@ -18,8 +18,8 @@ config! {
     /// h′ = o ∘ tanh(c′)
     /// ```
     ///
-    /// The biases of f and r start as b and −b, b = −ln(1/u − 1), u uniform in 1/units..1 − 1/units: the forget gates of a fresh
-    /// cell are spread evenly. `bias_initializer` is for those of g and o.
+    /// The biases of f and r start as b and −b, b = −ln(1/u − 1), u uniform in 1/units..1 − 1/units: the forget gates
+    /// of a fresh cell are spread evenly. `bias_initializer` is for those of g and o.
     UrLstm(UrLstmCell) {
         /// The width of h and c.
         units,
@@ -63,7 +63,6 @@ impl BuildCell for UrLstm {
             kernel: fresh.kernel(4, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(4, &self.recurrent_initializer)?,
             bias,
-            
         })
     }
 }

@@ -7,8 +7,8 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The LSTM with working memory connections (Landi et al. 2021, arXiv:2109.00020): its gates see the memory through matrices
-    /// and tanh, the output gate the new one. States: h, c.
+    /// The LSTM with working memory connections (Landi et al. 2021, arXiv:2109.00020): its gates see the memory through
+    /// matrices and tanh, the output gate the new one. States: h, c.
     ///
     /// ```text
     /// i = σ(x Wᵢ + h Uᵢ + tanh(c Vᵢ) + bᵢ)
@@ -57,8 +57,11 @@ impl BuildCell for WmcLstm {
             kernel: fresh.kernel(4, &self.kernel_initializer)?,
             recurrent_kernel: fresh.recurrent_kernel(4, &self.recurrent_initializer)?,
             bias: fresh.bias_with_ones(4, &self.bias_initializer, self.unit_forget_bias.then_some(1))?,
-            memory_kernel: fresh.weight("memory_initializer", [self.units, 3 * self.units], &self.memory_initializer)?,
-
+            memory_kernel: fresh.weight(
+                "memory_initializer",
+                [self.units, 3 * self.units],
+                &self.memory_initializer,
+            )?,
         })
     }
 }
