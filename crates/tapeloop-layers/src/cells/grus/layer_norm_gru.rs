@@ -7,7 +7,7 @@ use crate::cells::config::{Fresh, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
 config! {
-    /// The GRU with layer normalization (Ba et al. 2016, arXiv:1607.06450) of both products, 
+    /// The GRU with layer normalization (Ba et al. 2016, arXiv:1607.06450) of both products,
     /// LN(z; γ) = γ ∘ (z − mean z) / √(var z + ε); reset after the product. State: h.
     ///
     /// ```text
