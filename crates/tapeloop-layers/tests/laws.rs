@@ -202,8 +202,9 @@ fn everything(rnn: &Boxed<f64>, x: &Tensor<f64>) -> Vec<Tensor<f64>> {
     let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
     let norm = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap();
     let second = norm.backward();
-    // A state that no step reads, as one that is an output alone, has none.
-    let second = leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| Tensor::zeros(leaf.shape())));
+    // A state that nothing reads has none.
+    let zeros = |leaf: Var<'_, f64>| Tensor::zeros(leaf.shape());
+    let second = leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| zeros(leaf)));
     all.into_iter().chain(first).map(Var::value).chain(second).collect()
 }
 

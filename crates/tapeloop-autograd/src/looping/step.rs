@@ -176,12 +176,10 @@ impl<T: Element> Step<T> {
         marked
     }
 
-    /// Without the nodes that no root is made of; but every state keeps its leaf.
+    /// Without the nodes that no root is made of. States stay, also where nothing reads them.
     pub(crate) fn pruned(&self) -> Self {
         let mut alive = self.ancestors(self.roots());
-        for (alive, node) in alive.iter_mut().zip(&self.nodes) {
-            *alive |= matches!(node.source, Source::State(_));
-        }
+        self.nodes.iter().zip(&mut alive).for_each(|(node, alive)| *alive |= matches!(node.source, Source::State(_)));
         let mut place = vec![usize::MAX; self.nodes.len()];
         let mut out = Self::default();
         for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| alive[*id]) {

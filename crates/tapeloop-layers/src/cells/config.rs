@@ -1,6 +1,6 @@
 //! What cells are built from.
 
-use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor, Var};
 
 use crate::layers::positive;
 use crate::{Cell, Error, Initializer, Rules};
@@ -70,6 +70,20 @@ impl<'r> Fresh<'r> {
         Ok(Param::new(Tensor::from_vec([values.len()], values)))
     }
 
+    /// `bias`, (gates·units), with 1 in the part of the gate `ones`, if there is one.
+    pub(crate) fn bias_with_ones<T: Element>(
+        &mut self,
+        gates: usize,
+        from: &Initializer,
+        ones: Option<usize>,
+    ) -> Result<Param<T>, Error> {
+        let mut bias = self.bias(gates, from)?;
+        if let Some(gate) = ones {
+            bias.value_mut()[gate * self.units..(gate + 1) * self.units].fill(T::ONE);
+        }
+        Ok(bias)
+    }
+
     /// Any weight. If there can be none, `setting` is to blame.
     pub(crate) fn weight<T: Element>(
         &mut self,
@@ -90,7 +104,7 @@ impl<'r> Fresh<'r> {
         self.number(setting, x, "a number above 0", |x| x > 0.0)
     }
 
-    /// The rule for a share.
+    /// The rule for a share, or a probability.
     pub(crate) fn share(&self, setting: &str, x: f64) -> Result<(), Error> {
         self.number(setting, x, "in 0..=1", |x| (0.0..=1.0).contains(&x))
     }
@@ -100,9 +114,41 @@ impl<'r> Fresh<'r> {
         self.number(setting, x, "a finite number", |_| true)
     }
 
+    /// The rule for a bound that values are kept within, if there is one.
+    pub(crate) fn bound(&self, setting: &str, bound: Option<f64>) -> Result<(), Error> {
+        match bound {
+            Some(bound) if bound.is_nan() || bound <= 0.0 => {
+                Err(self.wrong(format!("{setting}: a bound of {bound} is not above 0")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rule for a number that is at least 0.
+    pub(crate) fn at_least_0(&self, setting: &str, x: f64) -> Result<(), Error> {
+        self.number(setting, x, "a number of at least 0", |x| x >= 0.0)
+    }
+
+    /// The rule for a number of repetitions, which no text may make endless.
+    pub(crate) fn at_most(&self, setting: &str, n: usize, most: usize) -> Result<(), Error> {
+        match n <= most {
+            true => Ok(()),
+            false => Err(self.wrong(format!("{setting}: {n} is more than {most}"))),
+        }
+    }
+
     /// What is wrong with a setting.
     pub(crate) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::config(self.cell, problem)
+    }
+}
+
+/// z within ± a bound, if there is one.
+#[track_caller]
+pub(crate) fn clipped<T: Element>(z: Var<'_, T>, bound: Option<f64>) -> Var<'_, T> {
+    match bound {
+        Some(bound) => z.clamp(-bound, bound),
+        None => z,
     }
 }
 

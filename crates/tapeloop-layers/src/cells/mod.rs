@@ -58,21 +58,21 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Square<F> {
     }
 }
 
-/// With one more feature than there are.
-struct Wider<F>(F);
-
-impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Wider<F> {
-    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
-        ((self.0)(units).into(), Shape::from([input + 1]))
-    }
-}
-
 /// On lines of this length.
 struct Line<F>(usize, F);
 
 impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
     fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
         (self.1(units).into(), Shape::from([self.0, input]))
+    }
+}
+
+/// With so many features more.
+struct Plus<F>(usize, F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Plus<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        (self.1(units).into(), Shape::from([input + self.0]))
     }
 }
 
@@ -148,6 +148,7 @@ macro_rules! zoo {
     };
 }
 
+// Where a cell normalizes, its example has an ε so large that differences over 10⁻³ are those of a smooth function.
 zoo! {
     classical {
         antisymmetric_rnn: AntisymmetricRnn = AntisymmetricRnn::new, "Chang et al. 2019, arXiv:1902.09689";
@@ -176,6 +177,8 @@ zoo! {
         rhn: Rhn = Rhn::new, "Zilly et al. 2016, arXiv:1607.03474";
         scrn: Scrn = Scrn::new, "Mikolov et al. 2014, arXiv:1412.7753";
         sgrn: Sgrn = Sgrn::new, "Zu & Wei 2020";
+        layer_norm_simple_rnn: LayerNormSimpleRnn = |units| LayerNormSimpleRnn::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         simple_rnn: SimpleRnn = SimpleRnn::new, "Elman 1990";
         star: Star = Star::new, "Turkoglu et al. 2019, arXiv:1911.11033";
         ugrnn: Ugrnn = Ugrnn::new, "Collins et al. 2016, arXiv:1611.09913";
@@ -183,12 +186,50 @@ zoo! {
         urnn: Urnn = Urnn::new, "Arjovsky et al. 2016, arXiv:1511.06464";
     }
     lstms {
+        atr: Atr = Atr::new, "Zhang et al. 2018, arXiv:1810.12546";
+        capped_lstm: CappedLstm = CappedLstm::new, "Melis et al. 2017, arXiv:1707.05589";
+        cfn: Cfn = Cfn::new, "Laurent & von Brecht 2016, arXiv:1612.06212";
+        cifg_lstm: CifgLstm = CifgLstm::new, "Greff et al. 2015, arXiv:1503.04069";
+        fast_weights: FastWeights = |units| FastWeights::new(units).activation(Activation::Tanh).rate(0.1).epsilon(10.0),
+            "Ba et al. 2016, arXiv:1610.06258";
+        hyper_lstm: HyperLstm = |units| HyperLstm::new(units).hyper_units(3).embedding(2).epsilon(1.0),
+            "Ha et al. 2016, arXiv:1609.09106";
+        janet: Janet = Janet::new, "van der Westhuizen & Lasenby 2018, arXiv:1804.04849";
+        layer_norm_lstm: LayerNormLstm = |units| LayerNormLstm::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
         projected_lstm: ProjectedLstm = |units| ProjectedLstm::new(2 * units).width(units), "Sak et al. 2014, arXiv:1402.1128";
+        lstm1997: Lstm1997 = Lstm1997::new, "Hochreiter & Schmidhuber 1997";
+        mass_conserving_lstm: MassConservingLstm = Plus(1, MassConservingLstm::new),
+            "Hoedt et al. 2021, arXiv:2101.05186";
+        memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
+        mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
+        multiplicative_lstm: MultiplicativeLstm = MultiplicativeLstm::new, "Krause et al. 2016, arXiv:1609.07959";
+        nas: Nas = |units| {
+            // Away from the kinks of relu.
+            let small = Initializer::Uniform { low: -0.2, high: 0.2 };
+            Nas::new(units).kernel_initializer(small).bias_initializer(Initializer::Constant { value: 0.5 })
+        }, "Zoph & Le 2016, arXiv:1611.01578";
+        nested_lstm: NestedLstm = NestedLstm::new, "Moniz & Krueger 2018, arXiv:1801.10308";
+        on_lstm: OnLstm = |units| OnLstm::new(units).chunk(if units % 2 == 0 { 2 } else { 1 }),
+            "Shen et al. 2019, arXiv:1810.09536";
+        peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
+        phased_lstm: PhasedLstm =
+            Plus(1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)),
+            "Neil et al. 2016, arXiv:1610.09513";
+        ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
+        recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new,
+            "Semeniuta et al. 2016, arXiv:1603.05118";
+        ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
+        wmc_lstm: WmcLstm = WmcLstm::new, "Landi et al. 2021, arXiv:2109.00020";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
+        layer_norm_gru: LayerNormGru = |units| LayerNormGru::new(units).epsilon(1.0),
+            "Ba et al. 2016, arXiv:1607.06450";
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
+        recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new,
+            "Semeniuta et al. 2016, arXiv:1603.05118";
     }
     grids {
         conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),
@@ -202,7 +243,7 @@ zoo! {
             "Gal & Ghahramani 2016, arXiv:1512.05287";
         highway: Highway = Square(|units| Highway::new(Gru::new(units))), "Srivastava et al. 2015, arXiv:1505.00387";
         residual: Residual = Square(|units| Residual::new(Gru::new(units))), "He et al. 2015, arXiv:1512.03385";
-        restarted: Restarted = Wider(|units| Restarted::new(Lstm::new(units))), "states of 0 where a segment starts";
+        restarted: Restarted = Plus(1, |units| Restarted::new(Lstm::new(units))), "states of 0 where a segment starts";
         stacked: Stacked = |units| Stacked::new([Lstm::new(units).into(), Gru::new(units).into()]),
             "Graves et al. 2013, arXiv:1303.5778";
         weight_dropped: WeightDropped = |units| WeightDropped::new(Lstm::new(units), 0.5),

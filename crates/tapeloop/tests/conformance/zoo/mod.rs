@@ -2,6 +2,7 @@
 
 mod classical;
 mod grus;
+mod lstms;
 
 use serde_json::Value as Json;
 use tapeloop::{CellConfig, Element, Module, Param, Path, Recurrent, Rng, Shape, Tape, Tensor, Var};
@@ -92,7 +93,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let name = case.config["cell"].as_str().ok_or("the case names no cell")?;
     let units = case.config["dims"][3].as_u64().ok_or("the case has no dims")? as usize;
     let of = Of { cell: name, units, options: &case.config["options"] };
-    let Some(ours) = grus::ours(&of).or_else(|| classical::ours(&of)) else {
+    let Some(ours) = classical::ours(&of).or_else(|| lstms::ours(&of)).or_else(|| grus::ours(&of)) else {
         return Ok(Outcome::Skipped(format!("there is no cell {name} yet")));
     };
     let tape = Tape::new();
