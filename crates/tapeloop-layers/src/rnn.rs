@@ -1,5 +1,6 @@
 //! The driver: everything a recurrent layer does besides its step.
 
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use smallvec::{SmallVec, smallvec};
@@ -35,6 +36,9 @@ pub struct RnnOptions {
     pub unroll: bool,
     /// Keeps only some of the loop's states for the backward pass, and computes what lies between again.
     pub checkpoint: Option<Checkpoint>,
+    /// Gradients end at every so many steps, counted from the first one processed: truncated backpropagation through time
+    /// (Williams & Peng 1990). Values stay what they are. Otherwise they go back to the first step.
+    pub truncated_bptt: Option<NonZeroUsize>,
     /// Draws noise from a generator of the layer's own, which a pass forks by this number: what layers without one draw
     /// changes nothing. Otherwise it is drawn from the pass's.
     pub seed: Option<u64>,
@@ -259,12 +263,9 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
             state.push(x.tape().full(self.output_of(&[shape[0]]), 0.0));
         }
         let how = How { masked, from_zeros, held: &noise.held };
-        let Looped { output, state, states } = match self.run_loop(&sequences, &state, how) {
-            Ok(ran) => ran,
-            Err(reason) => {
-                *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-                self.run_steps(&sequences, state, how)
-            }
+        let Looped { output, state, states } = match self.options.truncated_bptt {
+            Some(steps) if steps.get() < shape[1] => self.run_blocks(&sequences, state, how, steps.get()),
+            _ => self.run_block(&sequences, state, how),
         };
         let state: State<'t, T> = state.into_iter().take(count).collect();
         let along: State<'t, T> = states.into_iter().take(count).collect();
@@ -275,6 +276,54 @@ impl<T: Element, C: Cell<T>> Rnn<T, C> {
         let states = if self.options.return_state { &state[..] } else { &[] };
         let penalty = add(self.rules.of_outputs(&[output]), self.rules.of_outputs(states));
         RnnOutput { output, state, states: along, penalty }
+    }
+
+    /// All steps, by so many at a time; no gradient flows from one block to the one before it.
+    #[track_caller]
+    fn run_blocks<'t>(
+        &self,
+        sequences: &[Var<'t, T>],
+        state: Carried<'t, T>,
+        how: How<'_, T>,
+        steps: usize,
+    ) -> Looped<'t, T> {
+        let time = sequences[0].dim(1);
+        let (mut state, mut how) = (state, how);
+        let mut blocks = Vec::with_capacity(time.div_ceil(steps));
+        for start in (0..time).step_by(steps) {
+            let end = (start + steps).min(time);
+            let (from, to) = if self.options.go_backwards { (time - end, time - start) } else { (start, end) };
+            let mut present: SmallVec<[Var<'t, T>; 2]> = SmallVec::new();
+            for x in sequences {
+                present.push(x.slice(1, from as isize..to as isize));
+            }
+            let ran = self.run_block(&present, state, how);
+            state = ran.state.iter().map(|state| state.detach()).collect();
+            how.from_zeros = false;
+            blocks.push(ran);
+        }
+        let Some(Looped { output, state, .. }) = blocks.last().cloned() else { unreachable!("there is a block") };
+        if self.options.go_backwards {
+            blocks.reverse();
+        }
+        let joined = |of: &dyn Fn(&Looped<'t, T>) -> Var<'t, T>| Var::concat(blocks.iter().map(of), 1);
+        Looped {
+            output: if self.options.return_sequences { joined(&|block| block.output) } else { output },
+            states: (0..blocks[0].states.len()).map(|k| joined(&|block| block.states[k])).collect(),
+            state,
+        }
+    }
+
+    /// Some steps, one after the other: as a loop, if that can be.
+    #[track_caller]
+    fn run_block<'t>(&self, sequences: &[Var<'t, T>], state: Carried<'t, T>, how: How<'_, T>) -> Looped<'t, T> {
+        match self.run_loop(sequences, &state, how) {
+            Ok(ran) => ran,
+            Err(reason) => {
+                *self.unrolled.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                self.run_steps(sequences, state, how)
+            }
+        }
     }
 
     /// All steps as one operation.

@@ -36,6 +36,7 @@ fn values(layer: &str, option: &str) -> Option<Vec<Json>> {
         "zero_output_for_mask" => vec![json!(false), json!(true)],
         "unroll" => vec![json!(true)],
         "checkpoint" => vec![json!({"every": 2}), json!("sqrt")],
+        "truncated_bptt" => vec![json!(2), json!(100)],
         // Both directions have the options of the layers; their own are these.
         "forward_layer" | "backward_layer" if layer == "bidirectional" => vec![],
         "merge_mode" if layer == "bidirectional" => {

@@ -1,5 +1,7 @@
 //! The configuration of a convolutional LSTM layer.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Checkpoint, Element, Rng, Shape};
 
@@ -95,6 +97,9 @@ pub struct ConvLstm<const N: usize> {
     /// Keeps only some of the loop's states for the backward pass. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// Gradients end at every so many steps: truncated backpropagation through time. Default none: at the first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_bptt: Option<NonZeroUsize>,
 }
 
 /// [`ConvLstm`] over grids of one axis.
@@ -138,6 +143,7 @@ impl<const N: usize> Default for ConvLstm<N> {
             zero_output_for_mask: false,
             unroll: false,
             checkpoint: None,
+            truncated_bptt: None,
         }
     }
 }

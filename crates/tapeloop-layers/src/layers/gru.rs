@@ -1,5 +1,7 @@
 //! The configuration of a GRU layer.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Checkpoint, Element, Rng, Shape};
 
@@ -84,6 +86,9 @@ pub struct Gru {
     /// Keeps only some of the loop's states for the backward pass. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// Gradients end at every so many steps: truncated backpropagation through time. Default none: at the first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_bptt: Option<NonZeroUsize>,
 }
 
 impl Default for Gru {
@@ -116,6 +121,7 @@ impl Default for Gru {
             zero_output_for_mask: false,
             unroll: false,
             checkpoint: None,
+            truncated_bptt: None,
         }
     }
 }

@@ -81,10 +81,22 @@ macro_rules! time_setters {
             Self { checkpoint: Some(checkpoint), ..self }
         }
 
+        /// Ends gradients at every so many steps, counted from the first one processed: truncated backpropagation through
+        /// time.
+        ///
+        /// # Panics
+        /// If that is 0.
+        #[track_caller]
+        pub fn truncated_bptt(self, steps: usize) -> Self {
+            let steps =
+                std::num::NonZeroUsize::new(steps).expect("truncated_bptt: gradients cannot end at every 0 steps");
+            Self { truncated_bptt: Some(steps), ..self }
+        }
+
         /// How the layer runs over time.
         pub fn options(&self) -> $crate::RnnOptions {
             let Self { return_sequences, return_state, return_state_sequences, go_backwards, stateful, .. } = *self;
-            let Self { zero_output_for_mask, unroll, checkpoint, seed, .. } = *self;
+            let Self { zero_output_for_mask, unroll, checkpoint, truncated_bptt, seed, .. } = *self;
             $crate::RnnOptions {
                 return_sequences,
                 return_state,
@@ -94,6 +106,7 @@ macro_rules! time_setters {
                 zero_output_for_mask,
                 unroll,
                 checkpoint,
+                truncated_bptt,
                 seed,
             }
         }

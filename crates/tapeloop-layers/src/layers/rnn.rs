@@ -1,6 +1,7 @@
 //! The configuration of a layer that repeats any cell.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Checkpoint, Element, Rng, Shape};
@@ -60,6 +61,9 @@ pub struct Recurrent {
     /// Keeps only some of the loop's states for the backward pass. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,
+    /// Gradients end at every so many steps: truncated backpropagation through time. Default none: at the first step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated_bptt: Option<NonZeroUsize>,
 }
 
 impl Recurrent {
@@ -79,6 +83,7 @@ impl Recurrent {
             zero_output_for_mask: false,
             unroll: false,
             checkpoint: None,
+            truncated_bptt: None,
         }
     }
 
