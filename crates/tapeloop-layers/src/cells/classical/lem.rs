@@ -17,6 +17,8 @@ config! {
     /// y′ = (1 − Δ₂) ∘ y + Δ₂ ∘ tanh(x W_y + z′ U_y + b_y)
     /// ```
     ///
+    /// In the authors' programs Δ₁ and Δ₂ have each other's names.
+    ///
     /// Δt is 1 unless one searches for it; the adding problem over 10,000 steps was learned with 0.0242 (128 units,
     /// learning rate 0.0026).
     Lem(LemCell) {
