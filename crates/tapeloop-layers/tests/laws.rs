@@ -99,7 +99,7 @@ fn gradients_of_parameters() {
         };
         let rnn = build(sequences(), 5);
         let (_, gradients) = loss(&rnn);
-        for (path, param) in rnn.params() {
+        for (path, param) in rnn.params().into_iter().filter(|(_, param)| param.trainable()) {
             let direction = normal::<f64>(param.value().shape(), 11).to_vec();
             let gradient = gradients.of(param).unwrap_or_else(|| panic!("{name}: no gradient of {path}")).to_vec();
             let derivative: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
@@ -198,11 +198,13 @@ fn everything(rnn: &Boxed<f64>, x: &Tensor<f64>) -> Vec<Tensor<f64>> {
     let all: Vec<Var<'_, f64>> = [run.output].into_iter().chain(run.state).collect();
     let loss = all.iter().map(|x| x.square().sum_all()).reduce(|a, b| a + b).unwrap();
     let params = rnn.params();
-    let leaves: Vec<_> = [x].into_iter().chain(state).chain(params.iter().map(|(_, p)| tape.param(p))).collect();
+    let trained = params.iter().filter(|(_, param)| param.trainable()).map(|(_, param)| tape.param(param));
+    let leaves: Vec<_> = [x].into_iter().chain(state).chain(trained).collect();
     let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
     let norm = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap();
     let second = norm.backward();
-    let second = leaves.iter().map(|&leaf| second.wrt(leaf).unwrap().clone());
+    // A state that no step reads, carried because it is an output, has no gradient.
+    let second = leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| leaf.value().zeros_like()));
     all.into_iter().chain(first).map(Var::value).chain(second).collect()
 }
 
@@ -240,7 +242,8 @@ fn recording_and_threads_change_no_bit() {
             let mut bits: Vec<Vec<f32>> = vec![output.value().to_vec()];
             if output.needs_grad() {
                 let gradients = output.square().sum_all().backward();
-                bits.extend(rnn.params().iter().map(|(_, param)| gradients.of(param).unwrap().to_vec()));
+                let params = rnn.params().into_iter().filter(|(_, param)| param.trainable());
+            bits.extend(params.map(|(_, param)| gradients.of(param).unwrap().to_vec()));
                 bits.push(gradients.wrt(x).unwrap().to_vec());
             }
             bits

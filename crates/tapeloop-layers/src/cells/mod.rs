@@ -1,5 +1,6 @@
 //! The cells. One file each, in a folder for each family; the list below names them all.
 
+pub(crate) mod blocks;
 pub(crate) mod config;
 
 pub use config::BuildCell;
@@ -55,6 +56,15 @@ struct Square<F>(F);
 impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Square<F> {
     fn of(self, input: usize, _: usize) -> (CellConfig, Shape) {
         ((self.0)(input).into(), Shape::from([input]))
+    }
+}
+
+/// With so many features more than there are, or times as many.
+struct Wide<F>(fn(usize) -> usize, F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Wide<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        ((self.1)(units).into(), Shape::from([(self.0)(input)]))
     }
 }
 
@@ -145,10 +155,30 @@ zoo! {
     }
     lstms {
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
+        time_aware_lstm: TimeAwareLstm = Wide(|input| input + 1, TimeAwareLstm::new), "Baytas et al. 2017, KDD";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
+        gru_d: GruD = Wide(|input| 3 * input, GruD::new), "Che et al. 2018, arXiv:1606.01865";
+        gru_ode: GruOde = GruOde::new, "De Brouwer et al. 2019, arXiv:1905.12374";
+        ligru: LiGru = LiGru::new, "Ravanelli et al. 2018, arXiv:1803.10225";
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
+        minimal_rnn: MinimalRnn = MinimalRnn::new, "Chen 2017, arXiv:1711.06788";
+        mutant: Mutant = Mutant::new, "Jozefowicz, Zaremba & Sutskever 2015, ICML";
+        ode_rnn: OdeRnn = Wide(|input| input + 1, OdeRnn::new), "Rubanova et al. 2019, arXiv:1907.03907";
+        simple_mgu: SimpleMgu = SimpleMgu::new, "Heck & Salem 2017, arXiv:1701.03452";
+        typed_gru: TypedGru = TypedGru::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+        typed_lstm: TypedLstm = TypedLstm::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+        typed_rnn: TypedRnn = TypedRnn::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+    }
+    linear {
+        lru: Lru = Lru::new, "Orvieto et al. 2023, arXiv:2303.06349";
+        mingru: MinGru = MinGru::new, "Feng et al. 2024, arXiv:2410.01201";
+        minlstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
+        qrnn: Qrnn = Qrnn::new, "Bradbury et al. 2017, arXiv:1611.01576";
+        rg_lru: RgLru = Square(RgLru::new), "De et al. 2024, arXiv:2402.19427";
+        slstm: Slstm = Slstm::new, "Beck et al. 2024, arXiv:2405.04517";
+        sru: Sru = Sru::new, "Lei et al. 2018, arXiv:1709.02755";
     }
     grids {
         conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),
