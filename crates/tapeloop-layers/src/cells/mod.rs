@@ -2,8 +2,10 @@
 
 pub(crate) mod blocks;
 pub(crate) mod config;
+mod wiring;
 
 pub use config::BuildCell;
+pub use wiring::Wiring;
 
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
@@ -170,6 +172,14 @@ zoo! {
         typed_gru: TypedGru = TypedGru::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
         typed_lstm: TypedLstm = TypedLstm::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
         typed_rnn: TypedRnn = TypedRnn::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+    }
+    continuous {
+        cfc: Cfc = Cfc::new, "Hasani et al. 2022, arXiv:2106.13898";
+        esn: Esn = Esn::new, "Jaeger 2001";
+        lif: Lif = |units| Lif::new(units).graded(true).synaptic_decay(Some(0.8)),
+            "Neftci, Mostafa & Zenke 2019, arXiv:1901.09948";
+        lmu: Lmu = Lmu::new, "Voelker, Kajić & Eliasmith 2019, NeurIPS";
+        ltc: Ltc = Ltc::new, "Hasani et al. 2021, arXiv:2006.04439";
     }
     linear {
         lru: Lru = Lru::new, "Orvieto et al. 2023, arXiv:2303.06349";
