@@ -176,9 +176,12 @@ impl<T: Element> Step<T> {
         marked
     }
 
-    /// Without the nodes that no root is made of.
+    /// Without the nodes that no root is made of. A state that nothing reads keeps its leaf: its number counts.
     pub(crate) fn pruned(&self) -> Self {
-        let alive = self.ancestors(self.roots());
+        let mut alive = self.ancestors(self.roots());
+        for (alive, node) in alive.iter_mut().zip(&self.nodes) {
+            *alive |= matches!(node.source, Source::State(_));
+        }
         let mut place = vec![usize::MAX; self.nodes.len()];
         let mut out = Self::default();
         for (id, node) in self.nodes.iter().enumerate().filter(|(id, _)| alive[*id]) {

@@ -176,7 +176,7 @@ zoo! {
     continuous {
         cfc: Cfc = Cfc::new, "Hasani et al. 2022, arXiv:2106.13898";
         esn: Esn = Esn::new, "Jaeger 2001";
-        lif: Lif = |units| Lif::new(units).graded(true).synaptic_decay(Some(0.8)),
+        lif: Lif = |units| Lif::new(units).graded(true).surrogate(Surrogate::Arctan { slope: 1.0 }).recurrent(true),
             "Neftci, Mostafa & Zenke 2019, arXiv:1901.09948";
         lmu: Lmu = Lmu::new, "Voelker, Kajić & Eliasmith 2019, NeurIPS";
         ltc: Ltc = Ltc::new, "Hasani et al. 2021, arXiv:2006.04439";

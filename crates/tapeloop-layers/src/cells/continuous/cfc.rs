@@ -165,7 +165,7 @@ impl<T: Element> Cell<T> for CfcCell<T> {
     }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
-        let (x, Δ) = match self.timed {
+        let (x, elapsed) = match self.timed {
             true => (x.slice(-1, ..-1), x.slice(-1, -1..)),
             false => (x, x.tape().scalar(1.0)),
         };
@@ -182,11 +182,11 @@ impl<T: Element> Cell<T> for CfcCell<T> {
         next[0] = match (self.mode, &self.time_constant, &self.amplitude) {
             (CfcMode::Pure, Some(w), Some(amplitude)) => {
                 let (w, amplitude) = (x.tape().param(w).abs(), x.tape().param(amplitude));
-                amplitude - amplitude * (-Δ * (w + q.abs())).exp() * q
+                amplitude - amplitude * (-elapsed * (w + q.abs())).exp() * q
             }
             _ => {
                 let [a, b, ka, kb] = q.gates();
-                let (a, b, k) = (a.tanh(), b.tanh(), (Δ * ka + kb).sigmoid());
+                let (a, b, k) = (a.tanh(), b.tanh(), (elapsed * ka + kb).sigmoid());
                 if self.mode == CfcMode::NoGate { a + k * b } else { a * (1.0 - k) + k * b }
             }
         };

@@ -57,7 +57,7 @@ impl<T: Element> Op<T> for Spike {
     fn forward(&self, inputs: &[&Tensor<T>], run: &mut Run<'_, T>) -> Tensor<T> {
         let mut spikes = run.output();
         let u = run.dense(inputs[0]);
-        for (spike, &u) in spikes.as_mut_slice().iter_mut().zip(u.as_slice()) {
+        for (spike, &u) in spikes.as_mut_slice().iter_mut().zip(u.as_slice().into_iter().flatten()) {
             *spike = if u > T::ZERO { T::ONE } else { T::ZERO };
         }
         run.free_dense(u);

@@ -167,7 +167,7 @@ impl<T: Element> Cell<T> for LtcCell<T> {
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let tape = x.tape();
-        let (x, Δ) = match self.timed {
+        let (x, elapsed) = match self.timed {
             true => (x.slice(-1, ..-1), x.slice(-1, -1..)),
             false => (x, tape.scalar(1.0)),
         };
@@ -178,7 +178,7 @@ impl<T: Element> Cell<T> for LtcCell<T> {
         let g = tape.param(&self.leak);
         let pull = (sensory * &self.sensory_reversal).sum(&[1], false) + g * &self.leak_potential;
         let hold = sensory.sum(&[1], false) + g;
-        let c = tape.param(&self.capacitance) / (Δ / self.unfolds as f64);
+        let c = tape.param(&self.capacitance) / (elapsed / self.unfolds as f64);
         let w = tape.param(&self.weight) * &self.synapses;
         for _ in 0..self.unfolds {
             let s = open(v, [&self.slope, &self.threshold], w);

@@ -91,8 +91,8 @@ impl<T: Element> Cell<T> for OdeRnnCell<T> {
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let mut h = state[0];
-        let (x, Δ) = (x.slice(-1, ..-1), x.slice(-1, -1..));
-        let part = Δ / self.substeps as f64;
+        let (x, elapsed) = (x.slice(-1, ..-1), x.slice(-1, -1..));
+        let part = elapsed / self.substeps as f64;
         for _ in 0..self.substeps {
             let hidden = (h.matmul(&self.hidden_kernel) + &self.hidden_bias).tanh();
             h = h + part * (hidden.matmul(&self.derivative_kernel) + &self.derivative_bias);

@@ -75,9 +75,9 @@ impl<T: Element> Cell<T> for TimeAwareLstmCell<T> {
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let (h, c) = (state[0], state[1]);
-        let (x, Δ) = (x.slice(-1, ..-1), x.slice(-1, -1..).relu());
+        let (x, elapsed) = (x.slice(-1, ..-1), x.slice(-1, -1..).relu());
         let s = (c.matmul(&self.decay_kernel) + &self.decay_bias).tanh();
-        let c = c - s + s / (Δ + E).ln();
+        let c = c - s + s / (elapsed + E).ln();
         let [i, f, g, o] = (x.matmul(&self.kernel) + h.matmul(&self.recurrent_kernel) + &self.bias).gates();
         let c = f.sigmoid() * c + i.sigmoid() * g.tanh();
         let h = o.sigmoid() * c.tanh();

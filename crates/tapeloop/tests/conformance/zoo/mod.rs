@@ -1,5 +1,6 @@
 //! Cells of the zoo against references that were written straight from their papers.
 
+mod continuous;
 mod grus;
 mod linear;
 
@@ -94,7 +95,7 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
     let name = case.config["cell"].as_str().ok_or("the case names no cell")?;
     let dim = |k: usize| case.config["dims"][k].as_u64().ok_or("the case has no dims").map(|n| n as usize);
     let of = Of { cell: name, features: dim(2)?, units: dim(3)?, options: &case.config["options"] };
-    let Some(ours) = grus::ours(&of).or_else(|| linear::ours(&of)) else {
+    let Some(ours) = grus::ours(&of).or_else(|| linear::ours(&of)).or_else(|| continuous::ours(&of)) else {
         return Ok(Outcome::Skipped(format!("there is no cell {name} yet")));
     };
     let tape = Tape::new();
