@@ -118,7 +118,7 @@ class Spike(torch.autograd.Function):
 
 @cell("lif", weights=lambda o: {"W": (F, H), "b": (H,)} | ({"U": (H, H)} if o.get("recurrent") else {}),
       states=lambda o: {"u": (H,)} | ({"i": (H,)} if o.get("alpha") else {}),
-      options=({}, {"alpha": 0.8, "recurrent": True}, {"surrogate": "arctan", "slope": 2.0}, {"graded": True}))
+      options=({}, {"alpha": 0.8, "recurrent": True}, {"surrogate": "arctan", "slope": 2.0}, {"graded": True, "slope": 2.0}))
 def lif(p, x, s, o):
     """I = x W + b, α I + x W + b, and + s U; u′ = β u + I − ϑ [u > ϑ], nothing through the reset; s = [u′ > ϑ] with the derivative
     1/(1 + k|u|)² or 1/(1 + (k u)²), u over the threshold; graded: u/(1 + k|u|). β = 0.9, ϑ = 0.5, k = 25"""
