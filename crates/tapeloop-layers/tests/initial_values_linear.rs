@@ -13,7 +13,8 @@ fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
 /// Whether the mean of a uniform sample is in the middle: within 5 of its standard deviations.
 fn centred(sample: &[f64], low: f64, high: f64) -> bool {
     let deviation = (high - low) / (12.0 * sample.len() as f64).sqrt();
-    sample.iter().all(|x| (low..=high).contains(x)) && (mean(sample.iter().copied()) - 0.5 * (low + high)).abs() < 5.0 * deviation
+    sample.iter().all(|x| (low..=high).contains(x))
+        && (mean(sample.iter().copied()) - 0.5 * (low + high)).abs() < 5.0 * deviation
 }
 
 fn values(param: &Param<f64>) -> Vec<f64> {

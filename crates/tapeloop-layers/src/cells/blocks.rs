@@ -24,8 +24,7 @@ pub(crate) fn product<'t, T: Element, const N: usize>(x: Var<'t, T>, kernel: &Pa
     let mut parts: [SmallVec<[Var<'t, T>; 8]>; N] = std::array::from_fn(|_| SmallVec::new());
     for head in 0..heads {
         let start = (head * width) as isize;
-        let own: [Var<'t, T>; N] =
-            x.slice(-1, start..start + width as isize).matmul(kernel.select(0, head)).gates();
+        let own: [Var<'t, T>; N] = x.slice(-1, start..start + width as isize).matmul(kernel.select(0, head)).gates();
         for (parts, own) in parts.iter_mut().zip(own) {
             parts.push(own);
         }

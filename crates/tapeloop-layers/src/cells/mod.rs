@@ -79,6 +79,12 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
     }
 }
 
+/// Spiking neurons whose derivatives are true: graded spikes, and a threshold that their potentials do not reach.
+fn smooth_lif(units: usize) -> Lif {
+    let spikes = Lif::new(units).graded(true).surrogate(Surrogate::Arctan { slope: 0.1 }).threshold(20.0);
+    spikes.recurrent(true).recurrent_initializer(crate::Initializer::Orthogonal { gain: 0.05 })
+}
+
 macro_rules! zoo {
     ($($family:ident { $($name:ident: $($config:ident)+ = $example:expr, $source:literal;)* })*) => {
         $(
@@ -176,7 +182,7 @@ zoo! {
     continuous {
         cfc: Cfc = Cfc::new, "Hasani et al. 2022, arXiv:2106.13898";
         esn: Esn = Esn::new, "Jaeger 2001";
-        lif: Lif = |units| Lif::new(units).graded(true).surrogate(Surrogate::Arctan { slope: 1.0 }).recurrent(true),
+        lif: Lif = smooth_lif,
             "Neftci, Mostafa & Zenke 2019, arXiv:1901.09948";
         lmu: Lmu = Lmu::new, "Voelker, Kajić & Eliasmith 2019, NeurIPS";
         ltc: Ltc = Ltc::new, "Hasani et al. 2021, arXiv:2006.04439";

@@ -89,7 +89,9 @@ impl Wiring {
             Self::Policy { motors, commands, sensory_fanout, inter_fanout, recurrent_commands, motor_fanin } => {
                 let rest = motors.checked_add(commands).and_then(|n| units.checked_sub(n)).filter(|&n| n > 0);
                 let Some(inters) = rest.filter(|_| motors > 0 && commands > 0) else {
-                    return Err(format!("{motors} motor and {commands} command neurons of {units}: each kind needs one"));
+                    return Err(format!(
+                        "{motors} motor and {commands} command neurons of {units}: each kind needs one"
+                    ));
                 };
                 for (setting, fan, most) in [
                     ("sensory_fanout", sensory_fanout, inters),
@@ -130,14 +132,7 @@ fn sign(rng: &mut Rng) -> f64 {
 
 /// Synapses from each of `from` to so many of `to`, both (first, count); where one of `to` is not reached, from as many as
 /// reach the others in the mean.
-fn fan_out(
-    synapses: &mut [f64],
-    width: usize,
-    from: (usize, usize),
-    to: (usize, usize),
-    fan: usize,
-    rng: &mut Rng,
-) {
+fn fan_out(synapses: &mut [f64], width: usize, from: (usize, usize), to: (usize, usize), fan: usize, rng: &mut Rng) {
     for source in from.0..from.0 + from.1 {
         for target in rng.permutation(to.1).into_iter().take(fan) {
             synapses[source * width + to.0 + target] = sign(rng);

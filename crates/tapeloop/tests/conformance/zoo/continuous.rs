@@ -22,8 +22,11 @@ pub fn ours(of: &Of<'_>) -> Option<Ours> {
                 .backbone_units(count("backbone_units", 6))
                 .timed(timed)
                 .mixed_memory(memory);
-            let mut ours = Ours::new(config, if memory { &["h", "c"] } else { &["h"] })
-                .inputs(if timed { &["x", "dt"] } else { &["x"] });
+            let mut ours = Ours::new(config, if memory { &["h", "c"] } else { &["h"] }).inputs(if timed {
+                &["x", "dt"]
+            } else {
+                &["x"]
+            });
             let backbone = [
                 ("backbone_kernels.0", "backbone_biases.0", "B0", "b_B0"),
                 ("backbone_kernels.1", "backbone_biases.1", "B1", "b_B1"),
@@ -68,13 +71,15 @@ pub fn ours(of: &Of<'_>) -> Option<Ours> {
             .weight("input_bias", &["b_in"])
             .weight("output_scale", &["w_out"])
             .weight("output_bias", &["b_out"]),
-        "lmu" => Ours::new(Lmu::new(units).order(count("order", 5)).theta(of.number("theta").unwrap_or(8.0)), &["h", "m"])
-            .weight("kernel", &["W_x"])
-            .weight("recurrent_kernel", &["W_h"])
-            .weight("memory_kernel", &["W_m"])
-            .weight("encoder", &["e_x"])
-            .weight("recurrent_encoder", &["e_h"])
-            .weight("memory_encoder", &["e_m"]),
+        "lmu" => {
+            Ours::new(Lmu::new(units).order(count("order", 5)).theta(of.number("theta").unwrap_or(8.0)), &["h", "m"])
+                .weight("kernel", &["W_x"])
+                .weight("recurrent_kernel", &["W_h"])
+                .weight("memory_kernel", &["W_m"])
+                .weight("encoder", &["e_x"])
+                .weight("recurrent_encoder", &["e_h"])
+                .weight("memory_encoder", &["e_m"])
+        }
         "esn" => Ours::new(Esn::new(units).leak(of.number("leak").unwrap_or(1.0)), &["h"])
             .weight("kernel", &["W"])
             .weight("recurrent_kernel", &["U"])

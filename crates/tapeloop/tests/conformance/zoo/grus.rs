@@ -53,9 +53,7 @@ pub fn ours(of: &Of<'_>) -> Option<Ours> {
                 .weight("recurrent_kernel", recurrent)
                 .weight("bias", &["b_z", "b_r", "b_h"])
         }
-        "typed_rnn" => {
-            Ours::new(TypedRnn::new(units), &["h"]).weight("kernel", &["W", "V"]).weight("bias", &["b"])
-        }
+        "typed_rnn" => Ours::new(TypedRnn::new(units), &["h"]).weight("kernel", &["W", "V"]).weight("bias", &["b"]),
         "typed_gru" => typed(Ours::new(TypedGru::new(units), &["h", "before"])),
         "typed_lstm" => typed(Ours::new(TypedLstm::new(units), &["h?", "c", "before"])),
         "gru_d" => {
