@@ -115,14 +115,17 @@ fn everything<T: Element>(
     let all: Vec<Var<'_, T>> = [run.output].into_iter().chain(run.state).collect();
     let mut values: Vec<_> = all.iter().map(|x| x.value()).collect();
     let params = rnn.params();
-    let leaves: Vec<_> = [x].into_iter().chain(state).chain(params.iter().map(|(_, p)| tape.param(p))).collect();
+    let trained = params.iter().filter(|(_, param)| param.trainable()).map(|(_, param)| tape.param(param));
+    let leaves: Vec<_> = [x].into_iter().chain(state).chain(trained).collect();
     let loss = all.iter().map(|x| (x.square() + 0.3 * *x).sum_all()).reduce(|a, b| a + b).unwrap();
     if !matches!(depth, Depth::Values) {
         let first = tape.grad(&[(loss, tape.scalar(1.0))], &leaves);
         values.extend(first.iter().map(|x| x.value()));
         if matches!(depth, Depth::Second) {
             let second = first.iter().map(|g| g.square().sum_all()).reduce(|a, b| a + b).unwrap().backward();
-            values.extend(leaves.iter().map(|&leaf| second.wrt(leaf).unwrap().clone()));
+            // A state that no step reads has no gradient.
+            let zeros = |leaf: Var<'_, T>| leaf.value().zeros_like();
+            values.extend(leaves.iter().map(|&leaf| second.wrt(leaf).cloned().unwrap_or_else(|| zeros(leaf))));
         }
     }
     values
@@ -320,7 +323,8 @@ fn recording_and_threads_change_no_bit() {
                 let mut all = vec![bits(&output.value())];
                 if output.needs_grad() {
                     let gradients = output.square().sum_all().backward();
-                    all.extend(rnn.params().iter().map(|(_, param)| bits(gradients.of(param).unwrap())));
+                    let params = rnn.params().into_iter().filter(|(_, param)| param.trainable());
+                    all.extend(params.map(|(_, param)| bits(gradients.of(param).unwrap())));
                     all.push(bits(gradients.wrt(x).unwrap()));
                 }
                 all

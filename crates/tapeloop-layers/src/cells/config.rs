@@ -1,6 +1,6 @@
 //! What cells are built from.
 
-use tapeloop_autograd::{Element, Param, Rng, Shape, Tensor, Var};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Tensor, Var};
 
 use crate::layers::positive;
 use crate::{Cell, Error, Initializer, Rules};
@@ -44,6 +44,18 @@ impl<'r> Fresh<'r> {
         };
         positive(cell, "units", units)?;
         Ok(Self { cell, input: features, units, rng })
+    }
+
+    /// Without the last feature, which is a time.
+    ///
+    /// # Errors
+    /// If there is no other.
+    pub(crate) fn timed(mut self) -> Result<Self, Error> {
+        if self.input < 2 {
+            return Err(self.wrong(format!("{} features: there must be one, and the time as the last", self.input)));
+        }
+        self.input -= 1;
+        Ok(self)
     }
 
     /// `kernel`, (input, gates·units).
@@ -137,6 +149,22 @@ impl<'r> Fresh<'r> {
         }
     }
 
+    /// A weight (…, parts·width) whose parts are drawn one by one, each from the initializer of the setting before it.
+    pub(crate) fn parts<T: Element>(
+        &mut self,
+        lead: &[usize],
+        width: usize,
+        parts: &[(&str, &Initializer)],
+    ) -> Result<Param<T>, Error> {
+        let shape = [lead, &[width]].concat();
+        let tape = Tape::inference();
+        let mut drawn = Vec::new();
+        for (setting, from) in parts {
+            drawn.push(tape.constant(self.weight::<T>(setting, &shape[..], from)?.value().clone()));
+        }
+        Ok(Param::new(Var::concat(drawn, -1).value()))
+    }
+
     /// What is wrong with a setting.
     pub(crate) fn wrong(&self, problem: impl Into<String>) -> Error {
         Error::config(self.cell, problem)
@@ -156,6 +184,21 @@ pub(crate) fn clipped<T: Element>(z: Var<'_, T>, bound: Option<f64>) -> Var<'_, 
 /// `recurrent_kernel`.
 pub(crate) fn rows<T: Element>(weight: &Param<T>) -> Shape {
     Shape::from([weight.value().shape()[0]])
+}
+
+/// A width, as a shape, of which the last axis of `weight` holds so many.
+pub(crate) fn columns<T: Element>(weight: &Param<T>, parts: usize) -> Shape {
+    Shape::from([weight.value().shape().last().copied().unwrap_or(1) / parts])
+}
+
+/// So many parts of a step: at least one, and no more than can be traced.
+pub(crate) fn substeps(cell: &str, setting: &str, count: usize) -> Result<usize, Error> {
+    const MOST: usize = 1000;
+    positive(cell, setting, count)?;
+    if count > MOST {
+        return Err(Error::config(cell, format!("{setting}: {count} of them; there may be {MOST}")));
+    }
+    Ok(count)
 }
 
 /// Declares a cell's configuration: its settings with their defaults. Gives the struct as JSON reads it, `new(units)`, a

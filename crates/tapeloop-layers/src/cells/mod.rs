@@ -1,8 +1,11 @@
 //! The cells. One file each, in a folder for each family; the list below names them all.
 
+pub(crate) mod blocks;
 pub(crate) mod config;
+mod wiring;
 
 pub use config::BuildCell;
+pub use wiring::Wiring;
 
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
@@ -58,6 +61,15 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Square<F> {
     }
 }
 
+/// With so many features more than there are, or times as many.
+struct Wide<F>(fn(usize) -> usize, F);
+
+impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Wide<F> {
+    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
+        ((self.1)(units).into(), Shape::from([(self.0)(input)]))
+    }
+}
+
 /// On lines of this length.
 struct Line<F>(usize, F);
 
@@ -67,13 +79,10 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
     }
 }
 
-/// With so many features more.
-struct Plus<F>(usize, F);
-
-impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Plus<F> {
-    fn of(self, input: usize, units: usize) -> (CellConfig, Shape) {
-        (self.1(units).into(), Shape::from([input + self.0]))
-    }
+/// Spiking neurons whose derivatives are true: graded spikes, and a threshold that their potentials do not reach.
+fn smooth_lif(units: usize) -> Lif {
+    let spikes = Lif::new(units).graded(true).surrogate(Surrogate::Arctan { slope: 0.1 }).threshold(20.0);
+    spikes.recurrent(true).recurrent_initializer(crate::Initializer::Orthogonal { gain: 0.05 })
 }
 
 macro_rules! zoo {
@@ -200,7 +209,7 @@ zoo! {
         lstm: Lstm = Lstm::new, "Hochreiter & Schmidhuber 1997; forget gate by Gers et al. 2000";
         projected_lstm: ProjectedLstm = |units| ProjectedLstm::new(2 * units).width(units), "Sak et al. 2014, arXiv:1402.1128";
         lstm1997: Lstm1997 = Lstm1997::new, "Hochreiter & Schmidhuber 1997";
-        mass_conserving_lstm: MassConservingLstm = Plus(1, MassConservingLstm::new),
+        mass_conserving_lstm: MassConservingLstm = Wide(|input| input + 1, MassConservingLstm::new),
             "Hoedt et al. 2021, arXiv:2101.05186";
         memory_controller_lstm: MemoryControllerLstm = MemoryControllerLstm::new, "RecurrentLayers.jl, MCLSTM";
         mogrifier_lstm: MogrifierLstm = MogrifierLstm::new, "Melis et al. 2020, arXiv:1909.01792";
@@ -215,13 +224,14 @@ zoo! {
             "Shen et al. 2019, arXiv:1810.09536";
         peephole_lstm: PeepholeLstm = PeepholeLstm::new, "Gers & Schmidhuber 2000";
         phased_lstm: PhasedLstm =
-            Plus(1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)),
+            Wide(|input| input + 1, |units| PhasedLstm::new(units).periods([50.0, 100.0]).open_ratio(0.9)),
             "Neil et al. 2016, arXiv:1610.09513";
         ran: Ran = Ran::new, "Lee et al. 2017, arXiv:1705.07393";
         recurrent_dropout_lstm: RecurrentDropoutLstm = RecurrentDropoutLstm::new,
             "Semeniuta et al. 2016, arXiv:1603.05118";
         ur_lstm: UrLstm = UrLstm::new, "Gu et al. 2020, arXiv:1910.09890";
         wmc_lstm: WmcLstm = WmcLstm::new, "Landi et al. 2021, arXiv:2109.00020";
+        time_aware_lstm: TimeAwareLstm = Wide(|input| input + 1, TimeAwareLstm::new), "Baytas et al. 2017, KDD";
     }
     grus {
         gru: Gru = Gru::new, "Cho et al. 2014, arXiv:1406.1078; reset after the product as in cuDNN";
@@ -230,6 +240,33 @@ zoo! {
         mgu: Mgu = Mgu::new, "Zhou et al. 2016, arXiv:1603.09420";
         recurrent_dropout_gru: RecurrentDropoutGru = RecurrentDropoutGru::new,
             "Semeniuta et al. 2016, arXiv:1603.05118";
+        gru_d: GruD = Wide(|input| 3 * input, GruD::new), "Che et al. 2018, arXiv:1606.01865";
+        gru_ode: GruOde = GruOde::new, "De Brouwer et al. 2019, arXiv:1905.12374";
+        ligru: LiGru = LiGru::new, "Ravanelli et al. 2018, arXiv:1803.10225";
+        minimal_rnn: MinimalRnn = MinimalRnn::new, "Chen 2017, arXiv:1711.06788";
+        mutant: Mutant = Mutant::new, "Jozefowicz, Zaremba & Sutskever 2015, ICML";
+        ode_rnn: OdeRnn = Wide(|input| input + 1, OdeRnn::new), "Rubanova et al. 2019, arXiv:1907.03907";
+        simple_mgu: SimpleMgu = SimpleMgu::new, "Heck & Salem 2017, arXiv:1701.03452";
+        typed_gru: TypedGru = TypedGru::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+        typed_lstm: TypedLstm = TypedLstm::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+        typed_rnn: TypedRnn = TypedRnn::new, "Balduzzi & Ghifary 2016, arXiv:1602.02218";
+    }
+    continuous {
+        cfc: Cfc = Cfc::new, "Hasani et al. 2022, arXiv:2106.13898";
+        esn: Esn = Esn::new, "Jaeger 2001";
+        lif: Lif = smooth_lif,
+            "Neftci, Mostafa & Zenke 2019, arXiv:1901.09948";
+        lmu: Lmu = Lmu::new, "Voelker, Kajić & Eliasmith 2019, NeurIPS";
+        ltc: Ltc = Ltc::new, "Hasani et al. 2021, arXiv:2006.04439";
+    }
+    linear {
+        lru: Lru = Lru::new, "Orvieto et al. 2023, arXiv:2303.06349";
+        mingru: MinGru = MinGru::new, "Feng et al. 2024, arXiv:2410.01201";
+        minlstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
+        qrnn: Qrnn = Qrnn::new, "Bradbury et al. 2017, arXiv:1611.01576";
+        rg_lru: RgLru = Square(RgLru::new), "De et al. 2024, arXiv:2402.19427";
+        slstm: Slstm = Slstm::new, "Beck et al. 2024, arXiv:2405.04517";
+        sru: Sru = Sru::new, "Lei et al. 2018, arXiv:1709.02755";
     }
     grids {
         conv_gru: ConvGru1d ConvGru2d ConvGru3d = Line(3, |units| ConvGru1d::new(units, 2)),
@@ -243,7 +280,7 @@ zoo! {
             "Gal & Ghahramani 2016, arXiv:1512.05287";
         highway: Highway = Square(|units| Highway::new(Gru::new(units))), "Srivastava et al. 2015, arXiv:1505.00387";
         residual: Residual = Square(|units| Residual::new(Gru::new(units))), "He et al. 2015, arXiv:1512.03385";
-        restarted: Restarted = Plus(1, |units| Restarted::new(Lstm::new(units))), "states of 0 where a segment starts";
+        restarted: Restarted = Wide(|input| input + 1, |units| Restarted::new(Lstm::new(units))), "states of 0 where a segment starts";
         stacked: Stacked = |units| Stacked::new([Lstm::new(units).into(), Gru::new(units).into()]),
             "Graves et al. 2013, arXiv:1303.5778";
         weight_dropped: WeightDropped = |units| WeightDropped::new(Lstm::new(units), 0.5),

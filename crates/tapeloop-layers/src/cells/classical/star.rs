@@ -57,7 +57,8 @@ impl BuildCell for Star {
                 let span = Initializer::Uniform { low: 1.0, high: longest - 1.0 };
                 let [z, u] = [&self.bias_initializer, &span].map(|from| fresh.bias::<T>(1, from));
                 let (z, u) = (z?.value().to_vec(), u?.value().to_vec());
-                let values: Vec<T> = z.into_iter().chain(u.into_iter().map(|u| T::from_f64(-u.to_f64().ln()))).collect();
+                let values: Vec<T> =
+                    z.into_iter().chain(u.into_iter().map(|u| T::from_f64(-u.to_f64().ln()))).collect();
                 Param::new(Tensor::from_vec([values.len()], values))
             }
             None => fresh.bias(2, &self.bias_initializer)?,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
 use crate::cell::{Noises, step_with};
-use crate::{Cell, CellConfig, Error, Noise, Rules, State, StateShapes, BuildCell};
+use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
 
 /// The configuration of [`StackedCells`]: Keras' `StackedRNNCells(cells)`.
 ///

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
 use crate::cell::{Split, step_with};
-use crate::{Cell, CellConfig, Error, Noise, Rules, State, StateShapes, BuildCell};
+use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
 
 /// Zoneout (Krueger et al. 2016, arXiv:1606.01305) around any cell: a unit of a state keeps its value of the step before
 /// with probability p, at every step anew. States, output and shapes are the cell's.

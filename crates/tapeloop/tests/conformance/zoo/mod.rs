@@ -1,7 +1,9 @@
 //! Cells of the zoo against references that were written straight from their papers.
 
 mod classical;
+mod continuous;
 mod grus;
+mod linear;
 mod lstms;
 
 use serde_json::Value as Json;
@@ -17,7 +19,7 @@ pub struct Ours {
     config: CellConfig,
     /// The ends of its parameters' names, and the reference's weights of which each is made: side by side on the last axis.
     weights: Vec<(&'static str, Vec<String>)>,
-    /// The reference's names of the states, in the cell's order.
+    /// The reference's names of the states, in the cell's order. One with a `?` may be missing there: it starts from 0.
     states: Vec<&'static str>,
     /// The reference's inputs of which a step's input is made: side by side.
     inputs: Vec<&'static str>,
@@ -64,6 +66,8 @@ impl Ours {
 pub struct Of<'a> {
     /// Its name.
     pub cell: &'a str,
+    /// The width of its input.
+    pub features: usize,
     /// The width of its state.
     pub units: usize,
     options: &'a Json,
@@ -91,9 +95,10 @@ impl Of<'_> {
 
 pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String> {
     let name = case.config["cell"].as_str().ok_or("the case names no cell")?;
-    let units = case.config["dims"][3].as_u64().ok_or("the case has no dims")? as usize;
-    let of = Of { cell: name, units, options: &case.config["options"] };
-    let Some(ours) = classical::ours(&of).or_else(|| lstms::ours(&of)).or_else(|| grus::ours(&of)) else {
+    let dim = |k: usize| case.config["dims"][k].as_u64().ok_or("the case has no dims").map(|n| n as usize);
+    let of = Of { cell: name, features: dim(2)?, units: dim(3)?, options: &case.config["options"] };
+    let families = [classical::ours, lstms::ours, grus::ours, continuous::ours, linear::ours];
+    let Some(ours) = families.iter().find_map(|ours| ours(&of)) else {
         return Ok(Outcome::Skipped(format!("there is no cell {name} yet")));
     };
     let tape = Tape::new();
@@ -130,14 +135,19 @@ pub fn run<T: Element>(case: &Case, file: &File<T>) -> Result<Outcome<T>, String
         return Err(format!("the reference has no weight for {path}"));
     }
     let given = states(&tape, file)?;
-    let initial: Vec<Var<'_, T>> = ours
-        .states
-        .iter()
-        .map(|name| given.iter().find(|(own, _)| own == name).map(|(_, leaf)| *leaf).ok_or(format!("no state {name}")))
-        .collect::<Result<_, _>>()?;
+    let mut initial: Vec<Var<'_, T>> = Vec::new();
+    for (name, shape) in ours.states.iter().zip(rnn.cell().state_shapes()) {
+        let zeros = || {
+            let shape: Shape = [x.dim(0)].iter().chain(shape.iter()).copied().collect();
+            name.ends_with('?').then(|| tape.leaf(Tensor::zeros(shape)))
+        };
+        let found = given.iter().find(|(own, _)| own == name.trim_end_matches('?')).map(|(_, leaf)| *leaf);
+        initial.push(found.or_else(zeros).ok_or_else(|| format!("no state {name}"))?);
+    }
+    let named = ours.states.iter().map(|name| name.trim_end_matches('?'));
     let ran = rnn.run(x, Some(&initial));
     let outputs: Vec<(&str, Var<'_, T>)> =
-        [(ours.output, ran.output)].into_iter().chain(ours.states.iter().copied().zip(ran.state)).collect();
+        [(ours.output, ran.output)].into_iter().chain(named.zip(ran.state)).collect();
     let roots: Vec<_> = outputs
         .iter()
         .filter_map(|(name, output)| file.float(&format!("cot/{name}")).map(|cotangent| (*output, cotangent)))
