@@ -82,7 +82,7 @@ impl<C: Into<CellConfig>, F: FnOnce(usize) -> C> Example for Line<F> {
 /// Spiking neurons whose derivatives are true: graded spikes, and a threshold that their potentials do not reach.
 fn smooth_lif(units: usize) -> Lif {
     let spikes = Lif::new(units).graded(true).surrogate(Surrogate::Arctan { slope: 0.1 }).threshold(20.0);
-    spikes.recurrent(true).recurrent_initializer(crate::Initializer::Orthogonal { gain: 0.05 })
+    spikes.recurrent(true).recurrent_initializer(Initializer::Orthogonal { gain: 0.05 })
 }
 
 macro_rules! zoo {
