@@ -265,7 +265,8 @@ zoo! {
         minlstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
         qrnn: Qrnn = Qrnn::new, "Bradbury et al. 2017, arXiv:1611.01576";
         rg_lru: RgLru = Square(RgLru::new), "De et al. 2024, arXiv:2402.19427";
-        slstm: Slstm = Slstm::new, "Beck et al. 2024, arXiv:2405.04517";
+        slstm: Slstm = |units| Slstm::new(units).kernel_initializer(crate::Initializer::Normal { mean: 0.0, std: 0.1 }),
+            "Beck et al. 2024, arXiv:2405.04517";
         sru: Sru = Sru::new, "Lei et al. 2018, arXiv:1709.02755";
     }
     grids {
