@@ -5,7 +5,9 @@
 use serde_json::{Map, Value as Json, json};
 use tapeloop_autograd::{Element, Module, Param, Path, Rng, Tape, Tensor, Var};
 use tapeloop_layers::layers::Config;
-use tapeloop_layers::{Activation, Bidirectional, Cell, LayerConfig, Masked, Merge, Pass, Rnn, StackedCells};
+use tapeloop_layers::{
+    Activation, Bidirectional, BidirectionalLayer, Cell, LayerConfig, Masked, Merge, Pass, Rnn, StackedCells,
+};
 
 const TIME: usize = 5;
 const BATCH: usize = 3;
@@ -90,11 +92,12 @@ fn kinds() -> Vec<Kind> {
 }
 
 type AnyRnn<T> = Rnn<T, Box<dyn Cell<T>>>;
+type BothWays<T> = BidirectionalLayer<T, Box<dyn Cell<T>>, Box<dyn Cell<T>>>;
 
 /// A layer with its noise and its rules, as it is called.
 enum Built<T: Element> {
-    One(AnyRnn<T>),
-    Both(tapeloop_layers::BidirectionalLayer<T, Box<dyn Cell<T>>, Box<dyn Cell<T>>>),
+    One(Box<AnyRnn<T>>),
+    Both(Box<BothWays<T>>),
 }
 
 impl<T: Element> Built<T> {
@@ -108,11 +111,11 @@ impl<T: Element> Built<T> {
                     LayerConfig::Bidirectional(both) => both,
                     one => Bidirectional::new(one),
                 };
-                Self::Both(both.try_layer_on(&axes, rng).unwrap())
+                Self::Both(Box::new(both.try_layer_on(&axes, rng).unwrap()))
             }
             (how, config) => {
                 let rnn = config.recurrent(&axes, rng).unwrap();
-                Self::One(match how {
+                Self::One(Box::new(match how {
                     How::Stacked => {
                         let options = rnn.options();
                         let width = rnn.cell().output_shape().size();
@@ -121,7 +124,7 @@ impl<T: Element> Built<T> {
                         Rnn::new(Box::new(StackedCells::new(cells)), options)
                     }
                     _ => rnn,
-                })
+                }))
             }
         };
         // Biases of zero would hide much.
@@ -141,8 +144,8 @@ impl<T: Element> Built<T> {
 
     fn layer(&self) -> &dyn tapeloop_layers::Layer<T> {
         match self {
-            Self::One(rnn) => rnn,
-            Self::Both(both) => both,
+            Self::One(rnn) => &**rnn,
+            Self::Both(both) => &**both,
         }
     }
 
