@@ -98,7 +98,8 @@ fn run(options: &Options) {
         let mut cells =
             vec![row.name.to_string(), row.family.to_string(), cell.param_count().to_string(), states.join(", ")];
         if !options.plain {
-            let (times, mark) = time(Rnn::new(cell, RnnOptions { return_sequences: true, ..RnnOptions::default() }), options);
+            let (times, mark) =
+                time(Rnn::new(cell, RnnOptions { return_sequences: true, ..RnnOptions::default() }), options);
             interpreted |= mark;
             cells.extend(times.map(|ns| format!("{ns:.0}{}", if mark { "*" } else { "" })));
         }

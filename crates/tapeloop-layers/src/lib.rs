@@ -6,6 +6,7 @@ mod activation;
 mod bidirectional;
 mod cell;
 pub mod cells;
+mod compiled;
 mod constraint;
 mod convolution;
 mod error;

@@ -10,6 +10,7 @@ pub use wiring::Wiring;
 use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape};
 
+use crate::compiled;
 use crate::{Activation, Cell, Error, Initializer, Padding, Rules};
 use crate::{ConvGru1d, ConvGru2d, ConvGru3d, ConvLstm1d, ConvLstm2d, ConvLstm3d, Gru, Lstm, SimpleRnn};
 
@@ -134,6 +135,14 @@ macro_rules! zoo {
             /// # Errors
             /// If a setting makes no sense, or the cell cannot take such an input.
             pub fn boxed<T: Element>(&self, input: &Shape, rng: &mut Rng) -> Result<Box<dyn Cell<T>>, Error> {
+                compiled::cell(self, input, rng)
+            }
+
+            pub(crate) fn build_here<T: Element>(
+                &self,
+                input: &Shape,
+                rng: &mut Rng,
+            ) -> Result<Box<dyn Cell<T>>, Error> {
                 match self {
                     $($($(Self::$config(config) => Ok(Box::new(config.cell_for(input, rng)?)),)+)*)*
                 }
@@ -265,7 +274,7 @@ zoo! {
         minlstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
         qrnn: Qrnn = Qrnn::new, "Bradbury et al. 2017, arXiv:1611.01576";
         rg_lru: RgLru = Square(RgLru::new), "De et al. 2024, arXiv:2402.19427";
-        slstm: Slstm = |units| Slstm::new(units).kernel_initializer(crate::Initializer::Normal { mean: 0.0, std: 0.1 }),
+        slstm: Slstm = |units| Slstm::new(units).kernel_initializer(Initializer::Normal { mean: 0.0, std: 0.1 }),
             "Beck et al. 2024, arXiv:2405.04517";
         sru: Sru = Sru::new, "Lei et al. 2018, arXiv:1709.02755";
     }

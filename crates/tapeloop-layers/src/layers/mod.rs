@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, StreamBuilder};
 
 use crate::layer::Axes;
-use crate::{Activation, Cell, Error, Layer, Pass, Rnn, torch};
+use crate::{Activation, Cell, Error, Layer, Pass, Rnn, compiled, torch};
 
 pub use activation::ActivationLayer;
 pub use bidirectional::Bidirectional;
@@ -125,14 +125,18 @@ macro_rules! layers {
             }
         }
 
-        impl Config for LayerConfig {
-            fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+        impl LayerConfig {
+            pub(crate) fn build_here<T: Element>(
+                &self,
+                input: &[Option<usize>],
+                rng: &mut Rng,
+            ) -> Result<Box<dyn Layer<T>>, Error> {
                 match self {
                     $(Self::$variant(config) => config.build(input, rng),)*
                 }
             }
 
-            fn recurrent<T: Element>(
+            pub(crate) fn recurrent_here<T: Element>(
                 &self,
                 input: &[Option<usize>],
                 rng: &mut Rng,
@@ -140,6 +144,20 @@ macro_rules! layers {
                 match self {
                     $(Self::$variant(config) => config.recurrent(input, rng),)*
                 }
+            }
+        }
+
+        impl Config for LayerConfig {
+            fn build<T: Element>(&self, input: &[Option<usize>], rng: &mut Rng) -> Result<Box<dyn Layer<T>>, Error> {
+                compiled::layer(self, input, rng)
+            }
+
+            fn recurrent<T: Element>(
+                &self,
+                input: &[Option<usize>],
+                rng: &mut Rng,
+            ) -> Result<Rnn<T, Box<dyn Cell<T>>>, Error> {
+                compiled::recurrent(self, input, rng)
             }
         }
 
