@@ -129,7 +129,10 @@ fn rules_of_cells_within_cells_are_theirs() {
     }
     let wrong = Recurrent::new(Lstm::new(2)).regularizer("cells.0.kernel", Regularizer::l2(1.0));
     let error = wrong.try_layer::<f64>(Shape::from([3]), &mut Rng::new(0)).err().unwrap().to_string();
-    assert!(error.contains("no weight `cells.0.kernel`") && error.contains("cell.recurrent_kernel"), "{error}");
+    assert!(
+        error.contains("no weight `cells.0.kernel`") && error.contains("there are kernel, recurrent_kernel, bias"),
+        "{error}"
+    );
 }
 
 /// A dropped weight is 0 at every step and for every row, and the others are larger by what is missing.

@@ -113,7 +113,7 @@ fn settings_that_make_no_sense_are_errors() {
         (PeepholeLstm::new(2).clip(Some(0.0)).into(), 3, "clip: a bound of 0 is not above 0"),
         (PeepholeLstm::new(2).cell_clip(Some(f64::NAN)).into(), 3, "cell_clip: a bound of NaN"),
         (PeepholeLstm::new(huge).into(), 3, "kernel_initializer: there is no memory"),
-        (LayerNormLstm::new(2).epsilon(-1.0).into(), 3, "epsilon: -1 is no finite number"),
+        (LayerNormLstm::new(2).epsilon(-1.0).into(), 3, "epsilon: -1 is not a number of at least 0"),
         (LayerNormLstm::new(huge).into(), 0, "initializer: there is no memory"),
         (RecurrentDropoutLstm::new(2).rate(1.5).into(), 3, "rate: 1.5 is not in 0..=1"),
         (RecurrentDropoutGru::new(2).rate(f64::NAN).into(), 3, "rate: NaN is not in 0..=1"),

@@ -42,6 +42,8 @@ fn recurrent() -> Vec<(Json, Vec<usize>)> {
         (json!({"layer": "gru", "units": 4}), vec![3]),
         (json!({"layer": "gru", "units": 4, "reset_after": false}), vec![3]),
     ];
+    let cells = json!([{"cell": "zoneout", "inner": {"cell": "lstm", "units": 4}, "rates": [0.5]}, {"cell": "mgu", "units": 4}]);
+    all.push((json!({"layer": "rnn", "cell": {"cell": "stacked", "cells": cells}}), vec![3]));
     for (kind, axes) in [("lstm", 1), ("lstm", 2), ("lstm", 3), ("gru", 1), ("gru", 2), ("gru", 3)] {
         let layer = format!("conv_{kind}{axes}d");
         let grid = [vec![3; axes], vec![2]].concat();
@@ -106,6 +108,10 @@ fn rows() -> (Vec<Row>, BTreeSet<String>) {
                 kept,
                 json!({"layer": "activation", "activation": "gelu"}),
                 json!({"layer": "dropout", "rate": 0.5}),
+                json!({"layer": "alpha_dropout", "rate": 0.5}),
+                json!({"layer": "gaussian_dropout", "rate": 0.5}),
+                json!({"layer": "gaussian_noise", "stddev": 0.5}),
+                json!({"layer": "time_distributed", "inner": {"layer": "activation", "activation": "tanh"}}),
             ];
             for other in between {
                 row(&[other.clone(), one.clone()], &step, sequences, false, Junk::Large);
@@ -120,6 +126,14 @@ fn rows() -> (Vec<Row>, BTreeSet<String>) {
             }
         }
     }
+    for kind in ["torch_rnn", "torch_lstm", "torch_gru"] {
+        for bidirectional in [false, true] {
+            let layer = json!({"layer": kind, "hidden_size": 4, "num_layers": 2, "batch_first": true, "bidirectional": bidirectional});
+            row(&[layer], &[3], true, false, Junk::Wild);
+        }
+    }
+    let spatial = json!({"layer": "spatial_dropout1d", "rate": 0.5});
+    row(&[spatial, json!({"layer": "lstm", "units": 4})], &[3], false, false, Junk::Large);
     for sequences in [false, true] {
         let rng = &mut Rng::new(2);
         let cells = StackedCells::new(vec![Box::new(Lstm::new(4).cell(3, rng)), Box::new(Gru::new(2).cell(4, rng))]);
@@ -196,6 +210,12 @@ fn padding_changes_no_bit_and_gets_no_gradient() {
     }
     // What a configuration can name is in the table, or below, or has no time before it.
     kinds.extend(["embedding", "repeat_vector"].map(String::from));
+    // What merges masks is in `functional.rs`; what pools, reshapes or convolves over time, and so ends or reads masks in its own
+    // way, is against Keras in `keras_layers.rs`.
+    let merging = ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"];
+    let pooling = ["average_pooling1d", "max_pooling1d", "global_average_pooling1d", "global_max_pooling1d", "conv1d"];
+    let reshaping = ["cropping1d", "flatten", "permute", "reshape", "up_sampling1d", "zero_padding1d"];
+    kinds.extend(merging.into_iter().chain(pooling).chain(reshaping).map(String::from));
     let error = serde_json::from_value::<LayerConfig>(json!({"layer": "?"})).unwrap_err().to_string();
     let (_, names) = error.split_once("expected one of ").unwrap();
     let names: BTreeSet<String> = names.split(", ").map(|name| name.trim_matches('`').to_string()).collect();

@@ -45,7 +45,7 @@ fn layers() -> Vec<(Json, Vec<Vec<usize>>)> {
         (json!({"layer": "permute", "dims": [2, 1]}), sequence()),
         (json!({"layer": "repeat_vector", "n": 3}), vec![vec![4]]),
         (json!({"layer": "reshape", "target_shape": [8, -1]}), sequence()),
-        (json!({"layer": "rnn", "cell": cell, "regularizers": {"cells.0.inner.kernel": {"l2": 0.1}}}), sequence()),
+        (json!({"layer": "rnn", "cell": cell, "regularizers": {"cells.0.inner.kernel": "l2"}}), sequence()),
         (json!({"layer": "simple_rnn", "units": 3, "go_backwards": true}), sequence()),
         (json!({"layer": "spatial_dropout1d", "rate": 0.1}), sequence()),
         (json!({"layer": "time_distributed", "inner": {"layer": "dense", "units": 2}}), sequence()),

@@ -251,7 +251,7 @@ zoo! {
             "Semeniuta et al. 2016, arXiv:1603.05118";
         gru_d: GruD = Wide(|input| 3 * input, GruD::new), "Che et al. 2018, arXiv:1606.01865";
         gru_ode: GruOde = GruOde::new, "De Brouwer et al. 2019, arXiv:1905.12374";
-        ligru: LiGru = LiGru::new, "Ravanelli et al. 2018, arXiv:1803.10225";
+        li_gru: LiGru = LiGru::new, "Ravanelli et al. 2018, arXiv:1803.10225";
         minimal_rnn: MinimalRnn = MinimalRnn::new, "Chen 2017, arXiv:1711.06788";
         mutant: Mutant = Mutant::new, "Jozefowicz, Zaremba & Sutskever 2015, ICML";
         ode_rnn: OdeRnn = Wide(|input| input + 1, OdeRnn::new), "Rubanova et al. 2019, arXiv:1907.03907";
@@ -270,8 +270,8 @@ zoo! {
     }
     linear {
         lru: Lru = Lru::new, "Orvieto et al. 2023, arXiv:2303.06349";
-        mingru: MinGru = MinGru::new, "Feng et al. 2024, arXiv:2410.01201";
-        minlstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
+        min_gru: MinGru = MinGru::new, "Feng et al. 2024, arXiv:2410.01201";
+        min_lstm: MinLstm = MinLstm::new, "Feng et al. 2024, arXiv:2410.01201";
         qrnn: Qrnn = Qrnn::new, "Bradbury et al. 2017, arXiv:1611.01576";
         rg_lru: RgLru = Square(RgLru::new), "De et al. 2024, arXiv:2402.19427";
         slstm: Slstm = |units| Slstm::new(units).kernel_initializer(Initializer::Normal { mean: 0.0, std: 0.1 }),

@@ -3,7 +3,7 @@
 use smallvec::smallvec;
 use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
-use super::mingru::positive;
+use super::min_gru::positive;
 use crate::cells::config::{Fresh, columns, config, rows};
 use crate::{BuildCell, Cell, Error, Initializer, State, StateShapes};
 
