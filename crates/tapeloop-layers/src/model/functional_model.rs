@@ -152,7 +152,7 @@ impl<T: Element> FunctionalModel<T> {
     /// let change = graph.add(Subtract::new(), [now, before]);
     /// graph.output("change", change);
     /// let model = graph.build::<f32>(0)?;
-    /// let (now, before) = (Tensor::from([[3.0, 5.0]]), Tensor::from([[1.0, 2.0]]));
+    /// let (now, before) = (Tensor::from([[3.0f32, 5.0]]), Tensor::from([[1.0f32, 2.0]]));
     /// let inputs = model.in_order([("before", &before), ("now", &now)])?;
     /// assert_eq!(model.predict(&inputs)?["change"].to_vec(), [2.0, 3.0]);
     /// # Ok::<(), tapeloop_layers::Error>(())
