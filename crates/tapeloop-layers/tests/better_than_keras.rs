@@ -7,8 +7,8 @@ use tapeloop_autograd::{Checkpoint, Module, Rng, Tape, Tensor, Var};
 use tapeloop_layers::cells::ZOO;
 use tapeloop_layers::layers::Config;
 use tapeloop_layers::{
-    Bidirectional, Cell, Gru, LayerConfig, Lstm, Masked, Merge, Pass, Regularizer, Rnn, RnnOptions, Sequential,
-    SimpleRnn, StackedCells,
+    Bidirectional, Cell, CellConfig, Gru, LayerConfig, LayerNormLstm, Lstm, Masked, Merge, Pass, PeepholeLstm,
+    ProjectedLstm, Recurrent, Regularizer, Rnn, RnnOptions, Sequential, SimpleRnn, StackedCells, Zoneout,
 };
 
 type AnyRnn = Rnn<f64, Box<dyn Cell<f64>>>;
@@ -350,6 +350,42 @@ fn point_8_parts_of_time_change_no_bit() {
         let unrolled = run(&rnn, 0..12);
         let near = unrolled.to_vec().iter().zip(whole.to_vec()).all(|(a, b)| (a - b).abs() <= 1e-14 * b.abs().max(1.0));
         assert!(near && rnn.explain().contains("unrolled"), "{name}");
+    }
+}
+
+/// Keras has no peepholes, projection, layer normalization, zoneout or clipping since TF-Addons ended. Ours are cells as any
+/// other: data, and loops in training with masks, dropped units and all.
+#[test]
+fn point_9_the_options_of_tf_addons_are_cells() {
+    let mask = mask();
+    let x = normal(&[3, 6, 3], 2);
+    let cells: [CellConfig; 6] = [
+        PeepholeLstm::new(4).into(),
+        PeepholeLstm::new(4).cell_clip(Some(0.05)).into(),
+        PeepholeLstm::new(4).clip(Some(0.05)).into(),
+        ProjectedLstm::new(4).width(2).into(),
+        LayerNormLstm::new(4).into(),
+        Zoneout::new(Lstm::new(4), 0.5).into(),
+    ];
+    let mut outputs = Vec::new();
+    for cell in cells {
+        let config = LayerConfig::from(Recurrent::new(cell).return_sequences(true));
+        let json = serde_json::to_string(&config).unwrap();
+        let rnn = built(serde_json::from_str::<LayerConfig>(&json).unwrap());
+        let tape = Tape::new();
+        let leaf = tape.leaf(x.clone());
+        let run = rnn.run_in(Masked::new(leaf, &mask), None, &mut Pass::training(3));
+        let gradients = run.output.square().sum_all().backward();
+        assert!(gradients.wrt(leaf).unwrap().all_finite(), "{json}");
+        assert!(rnn.params().iter().all(|(_, param)| gradients.of(param).is_some()), "{json}");
+        let how = rnn.explain();
+        assert!(how.contains("derivative:") && !how.contains("unrolled"), "{json}: {how}");
+        outputs.push((run.output.value().to_vec(), run.state[1].value().to_vec()));
+    }
+    let largest = |c: &[f64]| c.iter().fold(0.0f64, |most, c| most.max(c.abs()));
+    assert!(largest(&outputs[0].1) > 0.1 && largest(&outputs[1].1) <= 0.05, "what is clipped is within its bound");
+    for (k, one) in outputs.iter().enumerate() {
+        assert!(outputs[..k].iter().all(|other| other.0 != one.0), "{k}: an option that changes nothing");
     }
 }
 
