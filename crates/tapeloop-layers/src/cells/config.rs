@@ -258,3 +258,41 @@ macro_rules! config {
     };
 }
 pub(crate) use config;
+
+/// Methods of a cell around another one, `inner`, that are the other one's.
+macro_rules! as_inner {
+    (@one input_shape) => {
+        fn input_shape(&self) -> tapeloop_autograd::Shape {
+            self.inner.input_shape()
+        }
+    };
+    (@one state_shapes) => {
+        fn state_shapes(&self) -> $crate::StateShapes {
+            self.inner.state_shapes()
+        }
+    };
+    (@one noises) => {
+        fn noises(&self) -> [usize; 2] {
+            self.inner.noises()
+        }
+    };
+    (@one draw) => {
+        fn draw(&self, tape: &tapeloop_autograd::Tape<T>, batch: usize, time: usize, rng: &mut tapeloop_autograd::Rng) -> $crate::Noise<T> {
+            self.inner.draw(tape, batch, time, rng)
+        }
+    };
+    (@one output) => {
+        fn output<'t>(&self, x: tapeloop_autograd::Var<'t, T>, state: &[tapeloop_autograd::Var<'t, T>]) -> tapeloop_autograd::Var<'t, T> {
+            self.inner.output(x, state)
+        }
+    };
+    (@one output_shape) => {
+        fn output_shape(&self) -> tapeloop_autograd::Shape {
+            self.inner.output_shape()
+        }
+    };
+    ($($method:ident)+) => {
+        $($crate::cells::config::as_inner! { @one $method })+
+    };
+}
+pub(crate) use as_inner;

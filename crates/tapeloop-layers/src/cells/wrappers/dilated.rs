@@ -1,11 +1,12 @@
 //! Skips over steps.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
+use tapeloop_autograd::{Element, Rng, Shape, Var, module};
 
 use crate::cell::step_with;
+use crate::cells::config::as_inner;
 use crate::layers::positive;
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::{BuildCell, Cell, CellConfig, Error, Rules, State, StateShapes};
 
 /// A cell that goes on from its states of some steps ago (Chang et al. 2017, arXiv:1710.02224): long ways are shorter, by
 /// that factor. In the paper's stacks the distances are 1, 2, 4, …. States: those of the last steps, the oldest first.
@@ -65,9 +66,7 @@ pub struct DilatedCell<T: Element = f32> {
 module!(DilatedCell<T> { inner } rest { distance });
 
 impl<T: Element> Cell<T> for DilatedCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
+    as_inner! { input_shape noises draw output_shape }
 
     fn state_shapes(&self) -> StateShapes {
         (0..self.distance).flat_map(|_| self.inner.state_shapes()).collect()
@@ -75,14 +74,6 @@ impl<T: Element> Cell<T> for DilatedCell<T> {
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.noisy_step(x, state, &[])
-    }
-
-    fn noises(&self) -> [usize; 2] {
-        self.inner.noises()
-    }
-
-    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
-        self.inner.draw(tape, batch, time, rng)
     }
 
     fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
@@ -93,9 +84,5 @@ impl<T: Element> Cell<T> for DilatedCell<T> {
 
     fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
         self.inner.output(x, &state[state.len() - state.len() / self.distance..])
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }

@@ -5,7 +5,8 @@ use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
 use super::zoneout::rates;
 use crate::cell::{Noises, Split, step_with};
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State};
 
 /// Dropout of what goes into any cell: of its input (Zaremba et al. 2014, arXiv:1409.2329, at every step anew), and of its
 /// states before the step (the same for a whole sequence, as Gal & Ghahramani 2016, arXiv:1512.05287).
@@ -99,13 +100,7 @@ impl<T: Element> DroppedCell<T> {
 }
 
 impl<T: Element> Cell<T> for DroppedCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
+    as_inner! { input_shape state_shapes output output_shape }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.inner.step(x, state)
@@ -137,13 +132,5 @@ impl<T: Element> Cell<T> for DroppedCell<T> {
         }
         let [x, state @ ..] = &thinned[..] else { unreachable!("there is an input") };
         step_with(&self.inner, *x, state, &inner)
-    }
-
-    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
-        self.inner.output(x, state)
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }

@@ -1,12 +1,13 @@
 //! A highway around a cell.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Param, Rng, Shape, Tape, Var, module};
+use tapeloop_autograd::{Element, Param, Rng, Shape, Var, module};
 
 use super::residual::same_width;
 use crate::cell::step_with;
 use crate::cells::config::Fresh;
-use crate::{BuildCell, Cell, CellConfig, Error, Initializer, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Initializer, Rules, State};
 
 /// Puts out the input, or what the cell puts out, as a gate says (Srivastava et al. 2015, arXiv:1505.00387; over depth in
 /// recurrent networks Zilly et al. 2016, arXiv:1607.03474). States are the cell's; its output must be as wide as its input.
@@ -86,24 +87,10 @@ pub struct HighwayCell<T: Element = f32> {
 module!(HighwayCell<T> { inner, kernel, bias });
 
 impl<T: Element> Cell<T> for HighwayCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
+    as_inner! { input_shape state_shapes noises draw output_shape }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.inner.step(x, state)
-    }
-
-    fn noises(&self) -> [usize; 2] {
-        self.inner.noises()
-    }
-
-    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
-        self.inner.draw(tape, batch, time, rng)
     }
 
     fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
@@ -113,9 +100,5 @@ impl<T: Element> Cell<T> for HighwayCell<T> {
     fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
         let t = (x.matmul(&self.kernel) + &self.bias).sigmoid();
         t * self.inner.output(x, state) + (1.0 - t) * x
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }

@@ -1,10 +1,11 @@
 //! A residual connection around a cell.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
+use tapeloop_autograd::{Element, Rng, Shape, Var, module};
 
 use crate::cell::step_with;
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Rules, State};
 
 /// Puts out the input and what the cell puts out, added up (He et al. 2015, arXiv:1512.03385; in stacks of recurrent layers
 /// Wu et al. 2016, arXiv:1609.08144). States are the cell's; its output must be as wide as its input.
@@ -64,24 +65,10 @@ pub struct ResidualCell<T: Element = f32> {
 module!(ResidualCell<T> { inner });
 
 impl<T: Element> Cell<T> for ResidualCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
+    as_inner! { input_shape state_shapes noises draw output_shape }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.inner.step(x, state)
-    }
-
-    fn noises(&self) -> [usize; 2] {
-        self.inner.noises()
-    }
-
-    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
-        self.inner.draw(tape, batch, time, rng)
     }
 
     fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
@@ -90,9 +77,5 @@ impl<T: Element> Cell<T> for ResidualCell<T> {
 
     fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
         x + self.inner.output(x, state)
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }

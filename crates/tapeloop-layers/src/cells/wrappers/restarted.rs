@@ -1,10 +1,11 @@
 //! Starts anew within a sequence.
 
 use serde::{Deserialize, Serialize};
-use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
+use tapeloop_autograd::{Element, Rng, Shape, Var, module};
 
 use crate::cell::step_with;
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Rules, State};
 
 /// A cell whose states are zeros again where a segment starts: documents or episodes one behind the other in one row. The
 /// last feature of the input is 1 at the first step of a segment and 0 elsewhere; the cell sees the features before it.
@@ -64,24 +65,14 @@ pub struct RestartedCell<T: Element = f32> {
 module!(RestartedCell<T> { inner });
 
 impl<T: Element> Cell<T> for RestartedCell<T> {
+    as_inner! { state_shapes noises draw output_shape }
+
     fn input_shape(&self) -> Shape {
         Shape::from([self.inner.input_shape()[0] + 1])
     }
 
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
-
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.noisy_step(x, state, &[])
-    }
-
-    fn noises(&self) -> [usize; 2] {
-        self.inner.noises()
-    }
-
-    fn draw(&self, tape: &Tape<T>, batch: usize, time: usize, rng: &mut Rng) -> Noise<T> {
-        self.inner.draw(tape, batch, time, rng)
     }
 
     fn noisy_step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>], noise: &[Var<'t, T>]) -> State<'t, T> {
@@ -92,10 +83,6 @@ impl<T: Element> Cell<T> for RestartedCell<T> {
 
     fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
         self.inner.output(x.slice(-1, ..-1), state)
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }
 

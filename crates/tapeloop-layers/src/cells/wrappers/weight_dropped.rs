@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use tapeloop_autograd::{Element, Module, Param, Path, Rng, Shape, Tape, Var, module};
+use tapeloop_autograd::{Element, Param, Path, Rng, Shape, Tape, Var, module};
 
 use crate::cell::{Split, step_with};
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State};
 
 /// DropConnect of a cell's recurrent weights (Merity et al. 2017, arXiv:1708.02182): each is 0 in training with this
 /// probability, the same ones at every step and for every row, and divided by the probability to stay otherwise.
@@ -99,13 +100,7 @@ impl<T: Element> WeightDroppedCell<T> {
 }
 
 impl<T: Element> Cell<T> for WeightDroppedCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
+    as_inner! { input_shape state_shapes output output_shape }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         self.inner.step(x, state)
@@ -133,13 +128,5 @@ impl<T: Element> Cell<T> for WeightDroppedCell<T> {
             thinned.push((weight, tape.param(weight) * mask));
         }
         tape.with_params(&thinned, || step_with(&self.inner, x, state, &inner))
-    }
-
-    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
-        self.inner.output(x, state)
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }

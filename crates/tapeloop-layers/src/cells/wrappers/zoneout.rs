@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tapeloop_autograd::{Element, Rng, Shape, Tape, Var, module};
 
 use crate::cell::{Split, step_with};
-use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State, StateShapes};
+use crate::cells::config::as_inner;
+use crate::{BuildCell, Cell, CellConfig, Error, Noise, Rules, State};
 
 /// Zoneout (Krueger et al. 2016, arXiv:1606.01305) around any cell: a unit of a state keeps its value of the step before
 /// with probability p, at every step anew. States, output and shapes are the cell's.
@@ -80,13 +81,7 @@ pub struct ZoneoutCell<T: Element = f32> {
 module!(ZoneoutCell<T> { inner } rest { rates });
 
 impl<T: Element> Cell<T> for ZoneoutCell<T> {
-    fn input_shape(&self) -> Shape {
-        self.inner.input_shape()
-    }
-
-    fn state_shapes(&self) -> StateShapes {
-        self.inner.state_shapes()
-    }
+    as_inner! { input_shape state_shapes output output_shape }
 
     fn step<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> State<'t, T> {
         let next = self.inner.step(x, state);
@@ -111,13 +106,5 @@ impl<T: Element> Cell<T> for ZoneoutCell<T> {
         let Split { own, inner } = Split::of(noise, [0, self.rates.len()], self.inner.noises());
         let next = step_with(&self.inner, x, state, &inner);
         state.iter().zip(next).zip(own).map(|((&s, next), m)| m.if_else(s, next)).collect()
-    }
-
-    fn output<'t>(&self, x: Var<'t, T>, state: &[Var<'t, T>]) -> Var<'t, T> {
-        self.inner.output(x, state)
-    }
-
-    fn output_shape(&self) -> Shape {
-        self.inner.output_shape()
     }
 }
